@@ -1,0 +1,269 @@
+#!/usr/bin/env python3
+"""Sends SIGTERM to Sluice in the middle of load, many times, and says what became of every request.
+
+Each run starts a fresh process in front of a fast origin and a slow one, and puts load on it: busy
+keep-alive connections, some that pause between requests, and some whose responses take a while. The signal
+comes when a number of requests were answered. The clients go on until the port is gone. A request that was
+sent and not answered in full is `failed`; what Sluice says it had to end by force is `cut`. Both must be 0.
+
+Runs alternate between propagation delays: none (the listener goes away at once), and one under which new
+connections and requests are still served while responses advise closing.
+"""
+
+import argparse
+import json
+import pathlib
+import random
+import select
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+from lib import report
+from lib.origin import Origin
+from lib.process import Process, cores, free_port, http_status, wait_for_http
+from lib.workspace import allow_open_files, workspace
+
+CONFIG = """
+workers: {workers}
+access_log: off
+listeners:
+  - {{name: fast, address: "127.0.0.1:{fast}", cluster: fast}}
+  - {{name: slow, address: "127.0.0.1:{slow}", cluster: slow}}
+clusters:
+  - {{name: fast, endpoints: ["127.0.0.1:{fast_origin}"]}}
+  - {{name: slow, endpoints: ["127.0.0.1:{slow_origin}"]}}
+admin: {{address: "127.0.0.1:{admin}"}}
+drain: {{propagation_delay: {delay}, jitter: 0s, report_file: {report}}}
+"""
+
+# How long one run's load, and a drain, may take before the bench gives up.
+LOAD_SECONDS = 120
+DRAIN_SECONDS = 60
+IDLE_STARTS = 10
+IDLE_TARGET_MS = 50
+FAILURES = ("failed_fresh", "failed_reused", "failed_midway", "timed_out")
+
+
+@dataclass
+class Outcome:
+    """Runs with one propagation delay, added up."""
+
+    delay: str
+    runs: int = 0
+    counts: dict = field(default_factory=dict)
+    cut: int = 0
+    bad_exits: int = 0
+    seconds: list = field(default_factory=list)
+
+    def add(self, counts, cut, exit_code, seconds):
+        self.runs += 1
+        for name, count in counts.items():
+            self.counts[name] = self.counts.get(name, 0) + count
+        self.cut += cut
+        self.bad_exits += exit_code != 0
+        self.seconds.append(seconds)
+
+    def count(self, name):
+        return self.counts.get(name, 0)
+
+    @property
+    def failed(self):
+        return sum(map(self.count, FAILURES))
+
+    @property
+    def clean(self):
+        return not (self.failed or self.cut or self.bad_exits or self.count("not_ok"))
+
+
+class Sluice:
+    """One process to be drained."""
+
+    def __init__(self, bench, delay):
+        self.fast, self.slow, self.admin = free_port(), free_port(), free_port()
+        self.report = bench.directory / "report.json"
+        self.report.unlink(missing_ok=True)
+        config = bench.directory / "sluice.yaml"
+        config.write_text(CONFIG.format(
+            workers=bench.options.workers, fast=self.fast, slow=self.slow, admin=self.admin,
+            fast_origin=bench.fast_origin, slow_origin=bench.slow_origin, delay=delay,
+            report=self.report))
+        self.process = Process([bench.options.sluice, "serve", "-c", config], bench.proxy_core,
+                               bench.directory / "sluice.out")
+        try:
+            wait_for_http(self.process, self.admin, "/ready")
+        except BaseException:
+            self.process.stop()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.process.stop()
+
+    def drain(self):
+        """Sends SIGTERM; returns the exit code, and the seconds from the signal to the end."""
+        signalled = time.monotonic()
+        self.process.signal(signal.SIGTERM)
+        code = self.process.wait(DRAIN_SECONDS)
+        if code is None:
+            raise SystemExit(f"bench: still running {DRAIN_SECONDS} s after SIGTERM:\n"
+                             f"{self.process.last_words()}")
+        return code, time.monotonic() - signalled
+
+    def cut(self):
+        """How many requests the drain report says were cut."""
+        cut = json.loads(self.report.read_text())["cut"]
+        if isinstance(cut, dict):
+            return cut.get("total", sum(v for v in cut.values() if isinstance(v, int)))
+        return len(cut) if isinstance(cut, list) else cut
+
+
+class Bench:
+    def __init__(self, options, directory, fast_origin, slow_origin):
+        self.options = options
+        self.directory = directory
+        self.fast_origin = fast_origin
+        self.slow_origin = slow_origin
+        self.proxy_core, self.load_core = cores()
+
+    def run(self, outcome, answered):
+        with Sluice(self, outcome.delay) as sluice, self.start_load(sluice, answered) as load:
+            try:
+                self.wait_for_mark(load)
+                code, seconds = sluice.drain()
+                counts = json.loads(load.communicate(timeout=LOAD_SECONDS)[0])
+            finally:
+                load.kill()
+            outcome.add(counts, sluice.cut(), code, seconds)
+            if not outcome.clean:
+                print(f"run {outcome.runs} with {outcome.delay}: exit code {code}, {counts}\n"
+                      f"{sluice.process.last_words()}", file=sys.stderr)
+
+    def start_load(self, sluice, answered):
+        options = self.options
+        groups = [f"{sluice.fast}:{options.connections}:0:/1KiB",
+                  f"{sluice.fast}:{options.pausing}:20:/1KiB",
+                  f"{sluice.slow}:{options.slow}:0:/wait?ms=300",
+                  f"{sluice.slow}:{options.slow}:0:/trickle?ms=300"]
+        command = ["taskset", "-c", str(self.load_core), options.client, LOAD_SECONDS, answered]
+        return subprocess.Popen([*map(str, command), *groups], stdout=subprocess.PIPE, text=True)
+
+    @staticmethod
+    def wait_for_mark(load):
+        if not select.select([load.stdout], [], [], LOAD_SECONDS)[0]:
+            raise SystemExit("bench: the load did not get going")
+        line = load.stdout.readline()
+        if line != "mark\n":
+            raise SystemExit(f"bench: the load ended early: {line}")
+
+    def idle_exit(self):
+        """Seconds from SIGTERM to the end of a process that has nothing to do."""
+        with Sluice(self, "0s") as sluice:
+            if http_status(sluice.admin, "/live") != 200:
+                raise SystemExit("bench: alive, but /live does not say so")
+            code, seconds = sluice.drain()
+            if code != 0:
+                raise SystemExit(f"bench: an idle process exited with {code}")
+            return seconds
+
+
+def milliseconds(seconds):
+    return f"{seconds * 1000:,.1f} ms"
+
+
+def print_outcomes(outcomes, idle):
+    def row(name, group):
+        seconds = sorted(second for outcome in group for second in outcome.seconds)
+        runs = sum(o.runs for o in group)
+        numbers = [sum(o.count(n) for o in group) for n in ("sent", "answered")]
+        numbers += [sum(o.failed for o in group), sum(o.cut for o in group),
+                    sum(o.count("not_ok") for o in group), sum(o.bad_exits for o in group)]
+        return [name, f"{runs:,}", *(f"{n:,}" for n in numbers),
+                milliseconds(statistics.median(seconds)), milliseconds(seconds[-1])]
+
+    rows = [row(f"propagation delay {o.delay}", [o]) for o in outcomes if o.runs]
+    rows.append(row("all", [o for o in outcomes if o.runs]))
+    rows.append(["idle exit", str(len(idle)), *["-"] * 6,
+                 milliseconds(statistics.median(idle)), milliseconds(max(idle))])
+    report.print_table(["", "runs", "sent", "answered", "failed", "cut", "not 200", "exit not 0",
+                        "time to exit, median", "longest"], rows)
+
+
+def verdict(outcomes, idle, requests):
+    """What was missed, in words; empty when all is well."""
+    missed = []
+    answered = sum(o.count("answered") for o in outcomes)
+    if answered < requests:
+        missed.append(f"only {answered:,} requests were answered, not {requests:,}")
+    for outcome in outcomes:
+        if not outcome.clean:
+            kinds = {name: outcome.count(name) for name in FAILURES if outcome.count(name)}
+            missed.append(f"with a propagation delay of {outcome.delay} not every request was served"
+                          f" ({kinds or 'see the table'})")
+    if max(idle) * 1000 >= IDLE_TARGET_MS:
+        missed.append(f"an idle process took {milliseconds(max(idle))} to exit, not under "
+                      f"{IDLE_TARGET_MS} ms")
+    return missed
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(prog="script/bench drain", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sluice", default="build/release/sluice", help="default: %(default)s")
+    parser.add_argument("--client", default="build/release/sluice_drain_client",
+                        help="the load client (default: %(default)s)")
+    parser.add_argument("--runs", type=int, default=50, help="default: %(default)s")
+    parser.add_argument("--requests", type=int, default=1_000_000,
+                        help="to be answered over all runs, at least (default: %(default)s)")
+    parser.add_argument("--propagation-delay", default="0s,500ms", metavar="DELAYS", dest="delays",
+                        type=lambda text: text.split(","),
+                        help="runs alternate between these (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=1, help="default: %(default)s")
+    parser.add_argument("--connections", type=int, default=64,
+                        help="busy ones (default: %(default)s)")
+    parser.add_argument("--pausing", type=int, default=8,
+                        help="that pause some 20 ms between requests (default: %(default)s)")
+    parser.add_argument("--slow", type=int, default=4,
+                        help="of each kind: waiting 300 ms for a response, and receiving one over "
+                             "that time (default: %(default)s)")
+    return parser.parse_args()
+
+
+def main():
+    options = parse_arguments()
+    allow_open_files(8192)
+    _, load_core = cores()
+    report.print_machine(report.versions_of(["sluice"], options.sluice))
+    outcomes = [Outcome(delay) for delay in options.delays]
+    slow_port = free_port()
+    slow_command = [sys.executable, pathlib.Path(__file__).with_name("slow_origin.py"), slow_port]
+
+    with workspace() as (directory, files), \
+            Origin(directory, files, load_core) as origin, \
+            Process(slow_command, load_core, directory / "slow_origin.out") as slow_origin:
+        wait_for_http(slow_origin, slow_port, "/wait")
+        bench = Bench(options, directory, origin.port, slow_port)
+        each = -(-options.requests // options.runs)
+        for number in range(options.runs):
+            # A little more than its share, at random: the signal must not find the same moment each time.
+            bench.run(outcomes[number % len(outcomes)], each + random.randrange(each // 20 + 1))
+            if sys.stderr.isatty():
+                print(f"\r{number + 1} of {options.runs} drains ", end="", file=sys.stderr, flush=True)
+        idle = [bench.idle_exit() for _ in range(IDLE_STARTS)]
+
+    print_outcomes(outcomes, idle)
+    missed = verdict(outcomes, idle, options.requests)
+    for complaint in missed:
+        print(f"missed: {complaint}")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

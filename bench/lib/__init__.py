@@ -1,0 +1,1 @@
+"""What the benches share: processes and what they cost, the origin, the proxies, wrk, tables."""

@@ -1,0 +1,70 @@
+"""The origin behind the proxies: one nginx worker that serves bodies from memory."""
+
+import os
+
+from .process import Process, free_port, wait_for_http
+
+KIB = 1024
+FILES = {"64KiB": 64 * KIB, "10MiB": 10 * KIB * KIB}
+
+CONFIG = """
+daemon off;
+{user}
+worker_processes 1;
+worker_rlimit_nofile 16384;
+pid {directory}/origin.pid;
+error_log {directory}/origin.log;
+events {{ worker_connections 8192; }}
+http {{
+  access_log off;
+  default_type application/octet-stream;
+  sendfile on;
+  sendfile_max_chunk 1m;
+  tcp_nopush on;
+  tcp_nodelay on;
+  keepalive_timeout 3600s;
+  keepalive_requests 1000000000;
+  open_file_cache max=16 inactive=1h;
+  open_file_cache_valid 1h;
+  client_body_temp_path {directory}/origin-body;
+  proxy_temp_path {directory}/origin-proxy;
+  fastcgi_temp_path {directory}/origin-fastcgi;
+  uwsgi_temp_path {directory}/origin-uwsgi;
+  scgi_temp_path {directory}/origin-scgi;
+  server {{
+    listen 127.0.0.1:{port} backlog=4096;
+    location = /0B {{ return 200; }}
+    location = /1KiB {{ return 200 "{body}"; }}
+    location / {{ root {files}; }}
+  }}
+}}
+"""
+
+
+def nginx_user():
+    """Started as root, the worker would change to a user that cannot read the bench's directory."""
+    return "user root;" if os.geteuid() == 0 else ""
+
+
+class Origin:
+    def __init__(self, directory, files, core):
+        """`directory` is for configuration, `files` (best on tmpfs) for the larger bodies."""
+        self.port = free_port()
+        for name, size in FILES.items():
+            (files / name).write_bytes(b"s" * size)
+        config = directory / "origin.conf"
+        config.write_text(CONFIG.format(
+            user=nginx_user(), directory=directory, files=files, port=self.port, body="s" * KIB))
+        self.process = Process(["nginx", "-p", directory, "-c", config], core,
+                               directory / "origin.out")
+
+    def __enter__(self):
+        try:
+            wait_for_http(self.process, self.port, "/0B")
+        except BaseException:
+            self.process.stop()
+            raise
+        return self
+
+    def __exit__(self, *unused):
+        self.process.stop()

@@ -1,0 +1,90 @@
+// The seam between a downstream connection and the protocol spoken on it: H1ServerCodec
+// (http/h1_server_codec.h), H2 later. The connection owns the transport, the limits in time and the
+// place in a drain; the codec turns bytes into streams and back.
+//
+// One worker thread. The codec never deletes the connection; it asks its host.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string_view>
+
+#include "sluice/drainable.h"
+#include "sluice/handler.h"
+#include "sluice/loop.h"
+#include "sluice/transport.h"
+
+namespace sluice {
+
+struct HttpOptions;  // http/http_options.h
+
+// What the connection is waiting for; it decides which time limit runs.
+enum class Expecting : uint8_t {
+  kNothing,  // the next move is ours or the upstream's
+  kFirstRequest,  // accepted, not a byte yet
+  kNextRequest,  // idle keep-alive
+  kRequestHead,  // some bytes of a head are here
+  kRequestBody,  // the client owes body bytes
+  kResponseTaken,  // the client does not take what is queued for it
+};
+
+class CodecHost {
+ public:
+  virtual Loop& loop() = 0;
+  virtual Transport& transport() = 0;
+  virtual const HttpOptions& options() const = 0;
+  virtual const DownstreamInfo& downstream() const = 0;
+
+  // A request begins (first byte of its head) and ends; between them it is in flight.
+  virtual void OnStreamBegin(RequestRecord& record) = 0;
+  virtual void OnStreamEnd(const RequestHead& request, RequestRecord& record) = 0;
+
+  // A head is complete: answer it.
+  virtual void OnRequest(ServerStream& stream, bool end_stream) = 0;
+
+  // Something moved, or the connection waits for something else now: restart the limit.
+  virtual void OnProgress(Expecting expecting) = 0;
+
+  // True when the response that is about to be written should advise the client to leave.
+  virtual bool ShouldAdviseClose() = 0;
+
+  // All that will ever be written has been written: flush, half-close, linger, close.
+  virtual void Finish() = 0;
+
+  // Close now; `visibly_broken` by RST.
+  virtual void Drop(bool visibly_broken) = 0;
+
+ protected:
+  ~CodecHost() = default;
+};
+
+class ServerCodec {
+ public:
+  virtual ~ServerCodec() = default;
+
+  // Bytes from the client, lent until the end of the dispatch; all are consumed or kept.
+  virtual void OnData(std::string_view bytes) = 0;
+  virtual void OnEof() = 0;
+  virtual void OnWritable() = 0;
+
+  // The transport broke: every stream ends with kClientGone. Nothing is written any more.
+  virtual void OnTransportError() = 0;
+
+  // The limit for what is expected has passed.
+  virtual void OnTimeout(Expecting expecting) = 0;
+
+  // The drain begins. The codec says its goodbye at the next right moment (HTTP/1.1: in the next
+  // response head; HTTP/2: GOAWAY) and calls Finish when the last stream has ended. Returns false
+  // when it is idle and has nothing to say: the host then gives it the idle grace and finishes.
+  virtual bool BeginDrain() = 0;
+
+  // Ends every stream now, as the drain's table says for its protocol, then Finish or Drop.
+  virtual void Cut() = 0;
+
+  virtual size_t stream_count() const = 0;
+
+  // Visits the record of each stream in flight.
+  virtual void ForEachStream(const std::function<void(const RequestRecord&)>& visit) const = 0;
+};
+
+}  // namespace sluice

@@ -1,0 +1,141 @@
+// The seam between a codec and whoever answers: Proxy (proxy/), Admin (admin/), the embedded origin,
+// or a fake in a test. A codec makes one ServerStream for each request and gives it to the Handler;
+// the Handler answers by it, and receives the rest of the request as its RequestReceiver.
+//
+//   codec -> Handler::OnRequest(stream)      -> RequestReceiver::OnRequestBody ... end
+//   codec <- ServerStream::SendHead, SendBody ... end
+//
+// One worker thread. A stream ends when its response has ended, or by OnReset; after either the
+// handler must not touch it again. A response may end before its request has: what then still
+// arrives of the request is the codec's business.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/time.h"
+#include "sluice/message.h"
+
+namespace sluice {
+
+// What a request is counted as while in flight and in the drain report.
+enum class Protocol : uint8_t { kHttp1, kHttp2, kGrpc, kWebSocket, kEventStream, kTunnel };
+inline constexpr size_t kProtocolCount = 6;
+std::string_view ProtocolName(Protocol protocol);  // "http1", "http2", "grpc", ...
+
+// Why a stream ended other than by its complete response.
+enum class StreamEnd : uint8_t {
+  kComplete,
+  kClientGone,  // the client closed, reset, or broke the protocol
+  kClientTimeout,  // the client stopped sending its request or taking its response
+  kUpstreamFailed,  // the response broke off after its head was sent
+  kCut,  // a straggler at a drain's deadline
+};
+std::string_view StreamEndName(StreamEnd end);
+
+// What is known of a connection for as long as it lives.
+struct DownstreamInfo {
+  std::string_view listener;  // its name; lives as long as the listener's configuration
+  std::string peer;  // "127.0.0.1:41234" or "unix:"
+  std::string_view peer_host;  // `peer` without the port
+  bool tls = false;
+};
+
+// The account of one request: kept up by the codec (C) and the handler (H), read by the access log
+// and, while the request is in flight, by the drain report and /connections.
+struct RequestRecord {
+  TimePoint started{};  // C: first byte of the request
+  Protocol protocol = Protocol::kHttp1;  // C, H for grpc, event stream
+  int status = 0;  // C: of the response head sent; 0 while none was
+  uint64_t bytes_in = 0;  // C: request body
+  uint64_t bytes_out = 0;  // C: response body
+  StreamEnd end = StreamEnd::kComplete;  // C
+  std::string_view detail;  // C, H: a constant such as "route_timeout", why the status is ours
+  std::string_view route;  // H: lives in the configuration snapshot
+  std::string_view cluster;  // H
+  std::string_view endpoint;  // H: address; lives as long as the stream
+  Duration upstream_time{};  // H: from sending the request to the response head
+  uint8_t attempts = 0;  // H: times the request was sent upstream
+  std::string_view waiting_for = "request head";  // C, H: a constant, for the straggler list
+};
+
+// The handler's side of one request.
+class RequestReceiver {
+ public:
+  // `bytes` is lent until the end of the current dispatch. Empty only when `end_stream`.
+  virtual void OnRequestBody(std::string_view bytes, bool end_stream) = 0;
+  // Ends the request; `trailers` is lent for the call.
+  virtual void OnRequestTrailers(const HeaderList& trailers) = 0;
+  // The response's queue, congested before, takes more.
+  virtual void OnResponseWritable() = 0;
+  // The stream is gone: nothing can be sent any more.
+  virtual void OnReset(StreamEnd why) = 0;
+
+ protected:
+  ~RequestReceiver() = default;
+};
+
+// The codec's side of one request.
+class ServerStream {
+ public:
+  // Parsed, valid until the stream ends. The handler may edit it.
+  virtual RequestHead& request() = 0;
+  virtual RequestRecord& record() = 0;
+  virtual const DownstreamInfo& downstream() const = 0;
+
+  // Must be called in Handler::OnRequest unless the response is ended there.
+  virtual void SetReceiver(RequestReceiver* receiver) = 0;
+
+  // Sends a 1xx other than 101. Dropped where the client would not understand it (HTTP/1.0).
+  virtual void SendInformational(const ResponseHead& head) = 0;
+
+  // Sends the final head. Status 101, or 2xx to CONNECT, turns the stream into a tunnel: from then
+  // on request and response bodies are its two directions, each with its own end.
+  virtual void SendHead(const ResponseHead& head, bool end_stream) = 0;
+
+  // `bytes` is lent until the end of the current dispatch.
+  virtual void SendBody(std::string_view bytes, bool end_stream) = 0;
+
+  // Ends the response with trailers.
+  virtual void SendTrailers(const HeaderList& trailers) = 0;
+
+  // Ends the stream without completing the response, so that the client can tell (incomplete
+  // chunked body, short body, RST). OnReset is not called. Before the head, prefer an error
+  // response.
+  virtual void Abort(StreamEnd why) = 0;
+
+  // True while the response is queued up to the high watermark: stop the source, wait for
+  // OnResponseWritable.
+  virtual bool congested() const = 0;
+
+  // Stops and restarts OnRequestBody, and with it the client.
+  virtual void PauseRequest() = 0;
+  virtual void ResumeRequest() = 0;
+
+ protected:
+  ~ServerStream() = default;
+};
+
+class Handler {
+ public:
+  virtual ~Handler() = default;
+
+  // A request head has arrived. `end_stream`: it has no body.
+  virtual void OnRequest(ServerStream& stream, bool end_stream) = 0;
+};
+
+// Told of every request once, when it is over; also of those that never reached a handler (a 400,
+// a header timeout). `request` may be incomplete then.
+class RequestLog {
+ public:
+  virtual ~RequestLog() = default;
+  virtual void OnRequestDone(const RequestHead& request, const RequestRecord& record,
+                             const DownstreamInfo& downstream) = 0;
+};
+
+// Sends a complete response with a short plain text body and ends the stream.
+void SendSimpleResponse(ServerStream& stream, int status, std::string_view body,
+                        std::string_view content_type = "text/plain");
+
+}  // namespace sluice

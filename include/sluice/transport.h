@@ -1,0 +1,117 @@
+// A connected byte stream: Tcp (and Unix) in net/socket_transport.h, Tls on top of one, Pipe in
+// memory for tests. One loop thread only.
+//
+//   Open --ShutdownWrite--> write side shut --Close--> closed
+//     \-----------Close / Reset / OnError ------------> closed
+//
+// Back-pressure: a writer looks at queued_bytes() and, above kHighWatermark, stops its source; it is
+// told by OnWritable when the queue has fallen to kLowWatermark. A reader that must wait calls
+// PauseReading, and the peer is held back by the kernel's window.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "sluice/loop.h"
+#include "sluice/result.h"
+
+namespace sluice {
+
+// What a transport tells its owner. Every call may close the transport, and may destroy the owner
+// by way of Loop::DeleteLater.
+class TransportEvents {
+ public:
+  // `bytes` is lent until the end of the current dispatch: Transport::Write may pass slices of it
+  // on, anything kept for longer is copied. Never empty.
+  virtual void OnData(std::string_view bytes) = 0;
+
+  // The peer half-closed: no more data will come, ours may still be written.
+  virtual void OnEof() = 0;
+
+  // The queue had reached kHighWatermark and has fallen to kLowWatermark; or bytes that had to wait
+  // for the peer beyond the dispatch they were written in have all left, and the queue is empty.
+  virtual void OnWritable() = 0;
+
+  // After ShutdownWrite: everything queued has left and our side is half-closed. Not called from
+  // inside ShutdownWrite.
+  virtual void OnWriteShut() {}
+
+  // The connection is broken (reset, timed out, unreachable): it is closed already, and what was
+  // queued is lost. `error` is a positive errno value.
+  virtual void OnError(int error) = 0;
+
+ protected:
+  ~TransportEvents() = default;
+};
+
+class Transport : public Deferred {
+ public:
+  static constexpr size_t kHighWatermark = 256 * 1024;
+  static constexpr size_t kLowWatermark = 64 * 1024;
+
+  // Starts delivering to `events`, which must outlive the transport or replace itself before it
+  // dies. Nothing is read before the first call.
+  virtual void SetEvents(TransportEvents* events) = 0;
+
+  // Writes `bytes`, which the caller lends until the end of the current dispatch (a slice of
+  // OnData's bytes, Loop::Scratch, or a constant). All writes of a dispatch leave in one system
+  // call; what the kernel does not take is copied and written when it does. Ignored once the write
+  // side is shut or the transport is closed.
+  virtual void Write(std::string_view bytes) = 0;
+
+  // Performs the gathered writes now instead of at the end of the dispatch, so that queued_bytes()
+  // tells whether the kernel took them. Calls no event: an error is told at the end of the dispatch.
+  virtual void FlushNow() = 0;
+
+  // Bytes accepted by Write and not yet taken by the kernel.
+  virtual size_t queued_bytes() const = 0;
+
+  // Half-closes after everything queued was written (TLS: close_notify before it). Reading goes on.
+  virtual void ShutdownWrite() = 0;
+
+  // Closes at once; what is queued is lost. No event follows, not even from the same dispatch.
+  virtual void Close() = 0;
+
+  // As Close, but so that the peer sees an error rather than an orderly end (RST): for a body whose
+  // end is the end of the connection and which must not look complete.
+  virtual void Reset() = 0;
+
+  // A reader that was paused may still be given OnError; data and OnEof wait for ResumeReading.
+  virtual void PauseReading() = 0;
+  virtual void ResumeReading() = 0;
+
+  // True when the peer has sent data or an end that was not delivered yet: the last look before an
+  // idle connection is half-closed or reused. One system call.
+  virtual bool HasUnreadInput() = 0;
+
+  // "127.0.0.1:41234", "[::1]:80" or "unix:/path"; for people and for X-Forwarded-For.
+  virtual std::string PeerAddress() const = 0;
+  virtual std::string LocalAddress() const = 0;
+
+  bool congested() const { return queued_bytes() >= kHighWatermark; }
+};
+
+// Opens connections to upstream endpoints: SocketDialer, or a fake that hands out pipes.
+class Dialer {
+ public:
+  virtual ~Dialer() = default;
+
+  // An attempt under way; destroying it gives the attempt up.
+  class Attempt {
+   public:
+    virtual ~Attempt() = default;
+  };
+
+  // Calls `done` exactly once, never from inside Dial, with the connected transport or with a
+  // positive errno value; not after the attempt was destroyed. `address` is as in the
+  // configuration ("host:port" with a numeric host, "[v6]:port", "unix:/path"). The caller bounds
+  // the wait.
+  using Done = std::function<void(std::unique_ptr<Transport> transport, int error)>;
+  virtual std::unique_ptr<Attempt> Dial(const std::string& address, Done done) = 0;
+};
+
+}  // namespace sluice

@@ -1,0 +1,47 @@
+// What the admin pages show that the lifecycle does not know. server/ provides it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/time.h"
+#include "sluice/handler.h"
+
+namespace sluice {
+
+// One open downstream connection, as /connections lists it.
+struct ConnectionRecord {
+  std::string listener;
+  std::string peer;
+  std::string state;  // "idle", "active", "draining", "lingering", ...
+  uint32_t worker = 0;
+  Duration age{};
+  uint64_t requests = 0;  // begun on it, the ones in flight included
+
+  struct Stream {
+    Protocol protocol = Protocol::kHttp1;
+    std::string route;
+    Duration age{};
+    uint64_t bytes_in = 0;
+    uint64_t bytes_out = 0;
+    std::string waiting_for;
+  };
+  std::vector<Stream> in_flight;
+};
+
+// All are called on the control thread and must answer there; they may answer from inside the call,
+// must answer at most once, and must be set.
+struct AdminSources {
+  // The configuration in force, as YAML.
+  std::function<std::string()> config_text;
+
+  // Every metric in the Prometheus text format.
+  std::function<void(std::function<void(std::string)> reply)> metrics_text;
+
+  // Every open downstream connection, of every worker.
+  std::function<void(std::function<void(std::vector<ConnectionRecord>)> reply)> connections;
+};
+
+}  // namespace sluice

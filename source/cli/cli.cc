@@ -1,0 +1,46 @@
+#include "cli/cli.h"
+
+#include <chrono>
+#include <string>
+#include <thread>
+#include <variant>
+
+#include "cli/admin_client.h"
+#include "cli/check_command.h"
+#include "cli/drain_command.h"
+#include "cli/serve_command.h"
+#include "cli/status_command.h"
+
+namespace sluice {
+namespace {
+
+// How often `sluice drain --wait` looks.
+constexpr std::chrono::milliseconds kPause{200};
+
+AdminCaller AdminAt(const std::string& address) {
+  return [address](std::string_view method, std::string_view path) {
+    return CallAdmin(address, method, path);
+  };
+}
+
+struct Runner {
+  const Terminal& terminal;
+
+  int operator()(const ServeCommand& command) const { return RunServe(command, terminal); }
+  int operator()(const CheckCommand& command) const { return RunCheck(command, terminal); }
+  int operator()(const DrainCommand& command) const {
+    return RunDrain(
+        command, AdminAt(command.admin), [] { std::this_thread::sleep_for(kPause); }, terminal);
+  }
+  int operator()(const StatusCommand& command) const {
+    return RunStatus(command, AdminAt(command.admin), terminal);
+  }
+};
+
+}  // namespace
+
+int RunCommand(const Command& command, const Terminal& terminal) {
+  return std::visit(Runner{terminal}, command);
+}
+
+}  // namespace sluice

@@ -1,0 +1,137 @@
+#include "cli/command_line.h"
+
+#include <CLI/CLI.hpp>
+
+#include "lifecycle/exit_code.h"
+#include "sluice/version.h"
+
+namespace sluice {
+namespace {
+
+constexpr char kFooter[] = R"(Examples:
+  sluice serve                               try it: http://127.0.0.1:8080, a demonstration origin
+  sluice serve --to http://127.0.0.1:3000    in front of a service
+  sluice serve -c sluice.yaml                as a file says
+  sluice check -c sluice.yaml                is the file right, and can its promises be kept?
+  sluice status                              how is the running process?
+  sluice drain --wait                        drain it, and return when it is gone
+
+SIGTERM or Ctrl-C drain too; a second one cuts what is still in flight.
+`sluice COMMAND --help` says more of each command.
+
+Exit codes:
+  0  done; after a drain: nothing was cut
+  1  could not start, or could not reach the running process
+  2  the command line or the configuration is wrong
+  3  drained, but requests were cut: see the drain report in the log)";
+
+constexpr char kServeFooter[] =
+    R"(Without --to and -c, requests go to a demonstration origin inside Sluice.
+Options override the file; --set overrides both and can be given many times:
+  --set drain.propagation_delay=0s --set access_log=off --set listeners.0.limits.connections=1000)";
+
+constexpr char kDrainFooter[] =
+    R"(/ready answers 503 at once. Requests are served for the propagation delay, so that load
+balancers can look away; then listeners close, and what is in flight has until the deadline.)";
+
+constexpr char kAdminHelp[] = "admin of the running process: HOST:PORT or unix:/PATH";
+
+void AddOverrides(CLI::App* app, std::vector<std::string>* overrides) {
+  app->add_option("--set", *overrides, "override one key of the configuration")
+      ->type_name("KEY.PATH=VALUE")
+      ->allow_extra_args(false);
+}
+
+CLI::App* AddServe(CLI::App* app, ServeCommand* command) {
+  CLI::App* serve = app->add_subcommand("serve", "run the proxy");
+  auto* file = serve->add_option("-c,--config", command->config_file, "configuration file (YAML)")
+                   ->type_name("FILE");
+  serve->add_option("--to", command->to, "service to front, e.g. http://127.0.0.1:3000")
+      ->type_name("URL")
+      ->excludes(file);
+  serve->add_option("--listen", command->listen, "address of the first listener [127.0.0.1:8080]")
+      ->type_name("ADDR");
+  serve
+      ->add_option("--admin", command->admin,
+                   std::string("address of the admin [") + kDefaultAdmin + "]")
+      ->type_name("ADDR");
+  serve
+      ->add_option("--workers", command->workers,
+                   "worker threads [one for each CPU the process may use]")
+      ->type_name("N");
+  AddOverrides(serve, &command->overrides);
+  serve->footer(kServeFooter);
+  return serve;
+}
+
+CLI::App* AddCheck(CLI::App* app, CheckCommand* command) {
+  CLI::App* check =
+      app->add_subcommand("check", "read a configuration, and say what is wrong or cannot be kept");
+  check->add_option("-c,--config", command->config_file, "configuration file (YAML)")
+      ->type_name("FILE")
+      ->required();
+  AddOverrides(check, &command->overrides);
+  check->add_flag("--strict", command->strict, "exit 2 on warnings, too");
+  return check;
+}
+
+CLI::App* AddDrain(CLI::App* app, DrainCommand* command) {
+  CLI::App* drain =
+      app->add_subcommand("drain", "drain the running process, without losing a request");
+  drain->add_option("--admin", command->admin, kAdminHelp)
+      ->type_name("ADDR")
+      ->capture_default_str();
+  auto* wait = drain->add_flag("--wait", command->wait,
+                               "return when the process is gone; exit 3 if requests were cut");
+  drain
+      ->add_flag("--undo", command->undo,
+                 "take a drain back, as long as its propagation delay lasts")
+      ->excludes(wait);
+  drain->footer(kDrainFooter);
+  return drain;
+}
+
+CLI::App* AddStatus(CLI::App* app, StatusCommand* command) {
+  CLI::App* status =
+      app->add_subcommand("status", "how the running process is: phase, what is in flight");
+  status->add_option("--admin", command->admin, kAdminHelp)
+      ->type_name("ADDR")
+      ->capture_default_str();
+  status->add_flag("--json", command->json, "the whole document, for programs");
+  return status;
+}
+
+}  // namespace
+
+tl::expected<Command, int> ParseCommandLine(int argc, const char* const* argv,
+                                            const Terminal& terminal) {
+  CLI::App app("Sluice: a reverse proxy that can be stopped without anybody noticing.", "sluice");
+  app.footer(kFooter);
+  app.set_version_flag("--version", std::string("sluice ") + kVersion + " (" + kRevision + ")",
+                       "print the version");
+  app.require_subcommand(1);
+  ServeCommand serve;
+  CheckCommand check;
+  DrainCommand drain;
+  StatusCommand status;
+  const CLI::App* serve_app = AddServe(&app, &serve);
+  const CLI::App* check_app = AddCheck(&app, &check);
+  const CLI::App* drain_app = AddDrain(&app, &drain);
+  AddStatus(&app, &status);
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& asked) {  // --help, --version
+    return tl::unexpected(app.exit(asked, terminal.out, terminal.err));
+  } catch (const CLI::ParseError& mistake) {
+    terminal.Error(mistake.what());
+    terminal.err << "try: sluice --help\n";
+    return tl::unexpected(kExitUsage);
+  }
+  if (serve_app->parsed()) return Command(std::move(serve));
+  if (check_app->parsed()) return Command(std::move(check));
+  if (drain_app->parsed()) return Command(std::move(drain));
+  return Command(std::move(status));
+}
+
+}  // namespace sluice

@@ -1,0 +1,17 @@
+// `sluice drain`.
+#pragma once
+
+#include <functional>
+
+#include "cli/admin_client.h"
+#include "cli/command_line.h"
+#include "cli/terminal.h"
+
+namespace sluice {
+
+// Begins a drain, or takes it back. With `--wait`: follows it until the process is gone, calling
+// `pause` between two looks. Returns the exit code.
+int RunDrain(const DrainCommand& command, const AdminCaller& admin,
+             const std::function<void()>& pause, const Terminal& terminal);
+
+}  // namespace sluice

@@ -1,0 +1,28 @@
+// `sluice status`, and the words in which the command line speaks of a running process.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "cli/admin_client.h"
+#include "cli/command_line.h"
+#include "cli/terminal.h"
+
+namespace sluice {
+
+// Prints how the process is. Returns the exit code.
+int RunStatus(const StatusCommand& command, const AdminCaller& admin, const Terminal& terminal);
+
+// The answer of GET /drain in a few lines, each "name   value".
+std::string StatusText(const std::string& document, bool colours);
+
+// The same in one line, without what changes by itself: "draining, 3 in flight (http1 3)".
+std::string StatusLine(const std::string& document);
+
+// How much the drain of that document has cut.
+uint64_t CutCount(const std::string& document);
+
+// "850ms", "4.2s", "3m20s", "2h05m", "12d3h": as much as is worth reading.
+std::string HumanDuration(double seconds);
+
+}  // namespace sluice

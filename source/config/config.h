@@ -1,0 +1,191 @@
+// The configuration as plain data, already validated: names resolve, ranges hold. The loader
+// (config/loader.h) makes it from YAML; everyone else only reads it. A loaded Config is immutable
+// and shared by all threads as std::shared_ptr<const Config>.
+//
+// The defaults here are the defaults of the product; docs/configuration.md is checked against them.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/time.h"
+#include "sluice/drainable.h"
+
+namespace sluice {
+
+// Edits of header fields, in this order: remove, set, add.
+struct HeaderEdits {
+  std::vector<std::string> remove;
+  std::vector<std::pair<std::string, std::string>> set;
+  std::vector<std::pair<std::string, std::string>> add;
+};
+
+// A test of one header field or query parameter. Without a value: it must be present.
+struct FieldMatch {
+  enum class Kind : uint8_t { kPresent, kAbsent, kExact, kPrefix, kRegex };
+  std::string name;
+  Kind kind = Kind::kPresent;
+  std::string value;
+};
+
+struct RouteMatch {
+  enum class PathKind : uint8_t { kPrefix, kExact, kRegex };
+  PathKind path_kind = PathKind::kPrefix;
+  std::string path = "/";
+  std::vector<std::string> methods;  // empty: any
+  std::vector<FieldMatch> headers;
+  std::vector<FieldMatch> query;
+};
+
+struct WeightedCluster {
+  std::string cluster;
+  uint32_t weight = 1;
+};
+
+struct Redirect {
+  int status = 302;    // 301, 302, 303, 307, 308
+  std::string scheme;  // empty: keep
+  std::string host;    // empty: keep
+  std::string path;    // empty: keep path and query
+};
+
+struct DirectResponse {
+  int status = 200;
+  std::string body;
+  std::string content_type = "text/plain";
+};
+
+struct RouteConfig {
+  std::string name;  // default: virtual host and position, "default/0"
+  RouteMatch match;
+
+  // Exactly one action: `clusters` (one or several), `redirect`, `direct_response`.
+  std::vector<WeightedCluster> clusters;
+  std::optional<Redirect> redirect;
+  std::optional<DirectResponse> direct_response;
+
+  std::string prefix_rewrite;  // replaces the matched prefix or path; empty: none
+  std::string host_rewrite;    // empty: keep the client's
+  HeaderEdits request_headers;
+  HeaderEdits response_headers;
+  Duration timeout = std::chrono::seconds(15);  // request complete to response complete; 0: none
+};
+
+struct VirtualHost {
+  std::string name;
+  std::vector<std::string> domains;  // exact, "*.example.com" or "*"
+  std::vector<RouteConfig> routes;   // first match wins
+};
+
+struct ListenerTimeouts {
+  Duration header = std::chrono::seconds(10);  // first byte of a head to its end: 408
+  Duration idle = std::chrono::seconds(60);    // between requests
+  Duration body = std::chrono::seconds(30);    // without a byte of an unfinished request body: 408
+  Duration write = std::chrono::seconds(30);   // without the client taking a byte: cut
+};
+
+struct ListenerLimits {
+  uint32_t header_bytes = 64 * 1024;     // 431
+  uint32_t header_count = 100;           // 431
+  uint32_t uri_bytes = 16 * 1024;        // 414
+  uint64_t body_bytes = 0;               // 413; 0: no limit
+  uint64_t requests_per_connection = 0;  // 0: no limit
+  uint32_t connections = 0;              // of this listener, over all workers; 0: no limit
+};
+
+// What to do with a connection above the limit: leave it in the accept queue, or answer 503.
+enum class OverloadAction : uint8_t { kPause, kReject };
+
+struct ListenerConfig {
+  std::string name;     // default: the address
+  std::string address;  // "127.0.0.1:8080", "[::]:8080", "unix:/run/sluice.sock"
+  Direction direction = Direction::kInbound;
+  uint32_t backlog = 4096;
+  ListenerTimeouts timeouts;
+  ListenerLimits limits;
+  OverloadAction on_overload = OverloadAction::kPause;
+  bool allow_connect = false;
+  bool forwarded = false;        // also write the Forwarded field (RFC 7239)
+  bool trust_forwarded = false;  // keep and extend X-Forwarded-* of the client; otherwise replaced
+  std::string via = "sluice";    // pseudonym in Via; empty: no Via
+  std::vector<VirtualHost> virtual_hosts;
+};
+
+enum class LoadBalancing : uint8_t { kRoundRobin, kLeastRequest };
+
+struct EndpointConfig {
+  std::string address;  // numeric host and port, or "unix:/path"
+  uint32_t weight = 1;
+};
+
+struct ClusterConfig {
+  std::string name;
+  std::vector<EndpointConfig> endpoints;
+  LoadBalancing load_balancing = LoadBalancing::kRoundRobin;
+  Duration connect_timeout = std::chrono::seconds(1);
+  Duration idle_timeout = std::chrono::seconds(30);  // keep below the upstream's own
+  Duration upstream_idle_timeout{};  // the upstream's own, if known: for `sluice check`; 0: unknown
+  Duration drain_timeout = std::chrono::seconds(20);  // for work on a removed endpoint
+  uint32_t max_connections = 0;                       // per worker; 0: no limit
+  uint32_t max_idle = 256;                            // kept open per worker
+  uint32_t max_pending = 1024;  // requests waiting for a connection, per worker: 503 above
+  uint64_t max_requests_per_connection = 0;  // 0: no limit
+};
+
+enum class DrainStrategy : uint8_t { kImmediate, kGradual };
+
+struct DrainConfig {
+  Duration propagation_delay = std::chrono::seconds(5);
+  Duration jitter = std::chrono::milliseconds(500);  // uniformly 0..jitter on top of the delay
+  DrainStrategy strategy = DrainStrategy::kImmediate;
+  Duration deadline = std::chrono::seconds(20);  // budget of the phase `draining`
+  Duration spread = std::chrono::seconds(10);    // long-lived kinds are told over this time
+  Duration idle_grace = std::chrono::milliseconds(100);
+  Duration linger = std::chrono::seconds(1);
+  Duration stopping_background = std::chrono::seconds(1);
+  Duration flushing = std::chrono::seconds(2);
+  Duration releasing = std::chrono::seconds(1);
+  Duration grace_period = std::chrono::seconds(30);  // what the orchestrator allows in all
+  std::string report_file;                           // empty: the report goes to the log only
+};
+
+struct AdminConfig {
+  std::string address = "127.0.0.1:9901";  // or "unix:/path"; empty: no admin listener
+};
+
+enum class AccessLogFormat : uint8_t { kJson, kText };
+
+struct AccessLogConfig {
+  bool enabled = true;
+  std::string path = "stdout";  // or a file
+  AccessLogFormat format = AccessLogFormat::kJson;
+  std::string text_format;  // for kText: see docs/configuration.md
+};
+
+enum class LogFormat : uint8_t { kJson, kText };
+enum class LogLevel : uint8_t { kDebug, kInfo, kWarning, kError };
+
+struct LogConfig {
+  LogLevel level = LogLevel::kInfo;
+  LogFormat format = LogFormat::kJson;
+  std::string path = "stderr";
+};
+
+struct Config {
+  uint32_t workers = 0;          // 0: one for each CPU the process may use
+  uint32_t max_connections = 0;  // of the process; 0: no limit
+  std::vector<ListenerConfig> listeners;
+  std::vector<ClusterConfig> clusters;
+  DrainConfig drain;
+  AdminConfig admin;
+  AccessLogConfig access_log;
+  LogConfig log;
+  std::string pid_file;
+};
+
+}  // namespace sluice

@@ -1,0 +1,94 @@
+// An upstream connection as the pool and the proxy see it, whatever protocol it speaks:
+// H1ClientConnection carries one request at a time, HTTP/2 will carry many.
+//
+// One worker thread. Callbacks may destroy the receiver, never the connection: that goes through
+// Loop::DeleteLater.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include "sluice/handler.h"
+#include "sluice/loop.h"
+#include "sluice/message.h"
+
+namespace sluice {
+
+// How an exchange with an upstream went wrong.
+struct UpstreamFailure {
+  enum class Kind : uint8_t {
+    kReset,  // the connection broke or ended early
+    kProtocol,  // what came was not a valid response
+  };
+  Kind kind = Kind::kReset;
+  std::string_view detail;  // a constant, for the log
+  bool response_begun = false;  // at least one byte of the response had come
+};
+
+// Gets the response to one request, in order: informational heads, the head, body, trailers or end.
+class ResponseReceiver {
+ public:
+  virtual void OnInformational(const ResponseHead& head) = 0;
+  // The receiver may edit `head`, which is valid until the response ends.
+  virtual void OnResponseHead(ResponseHead& head, bool end_stream) = 0;
+  // `bytes` is lent until the end of the current dispatch. Empty only when `end_stream`.
+  virtual void OnResponseBody(std::string_view bytes, bool end_stream) = 0;
+  virtual void OnResponseTrailers(const HeaderList& trailers) = 0;
+  // The request's queue, congested before, takes more.
+  virtual void OnRequestWritable() = 0;
+  // The exchange is over without a complete response. No call follows.
+  virtual void OnUpstreamFailure(const UpstreamFailure& failure) = 0;
+
+ protected:
+  ~ResponseReceiver() = default;
+};
+
+// The sending side of one exchange. It ends with the response, with OnUpstreamFailure, or with
+// Cancel; after any of them it must not be used.
+class ClientStream {
+ public:
+  // `bytes` is lent until the end of the current dispatch.
+  virtual void SendBody(std::string_view bytes, bool end_stream) = 0;
+  virtual void SendTrailers(const HeaderList& trailers) = 0;
+  virtual bool congested() const = 0;
+  virtual void PauseResponse() = 0;
+  virtual void ResumeResponse() = 0;
+
+  // Gives the exchange up; the receiver hears nothing more.
+  virtual void Cancel() = 0;
+
+ protected:
+  ~ClientStream() = default;
+};
+
+class ClientConnection;
+
+// The pool's side of a connection.
+class ClientConnectionOwner {
+ public:
+  // It can take a request (again).
+  virtual void OnConnectionIdle(ClientConnection& connection) = 0;
+  // It takes no more and is closed; the owner drops it by way of Loop::DeleteLater.
+  virtual void OnConnectionClosed(ClientConnection& connection) = 0;
+
+ protected:
+  ~ClientConnectionOwner() = default;
+};
+
+class ClientConnection : public Deferred {
+ public:
+  // Sends the head and returns where the rest of the request goes. Only while idle. `head` and
+  // `receiver` must live until the exchange is over.
+  virtual ClientStream& StartRequest(const RequestHead& head, bool end_stream,
+                                     ResponseReceiver& receiver) = 0;
+
+  // Looks whether the peer has closed an idle connection, which the loop may not have told yet. One
+  // system call; for requests that could not be replayed.
+  virtual bool StillOpen() = 0;
+
+  // Closes at once; an exchange in progress fails.
+  virtual void Close() = 0;
+};
+
+}  // namespace sluice

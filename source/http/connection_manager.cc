@@ -1,0 +1,211 @@
+#include "http/connection_manager.h"
+
+#include <algorithm>
+#include <map>
+#include <string_view>
+#include <utility>
+
+namespace sluice {
+namespace {
+
+// Requests are in flight on few connections at a time; more than this many idle stream objects
+// would only hold memory.
+constexpr size_t kMaxFreeStreams = 256;
+
+// Idle connections are closed at this rate at most, so that neither their clients nor this loop
+// meet them all in one millisecond.
+constexpr uint64_t kIdleClosesPerMillisecond = 50;
+
+}  // namespace
+
+ListenerContext::ListenerContext(std::string listener_name, MetricShard& shard)
+    : name(std::move(listener_name)),
+      connections_total(shard.Counter("sluice_connections_total",
+                                      "Downstream connections accepted.", {{"listener", name}})),
+      connections_open(shard.Gauge("sluice_connections_open", "Downstream connections now open.",
+                                   {{"listener", name}})),
+      bytes_in(shard.Counter("sluice_request_body_bytes_total",
+                             "Request body bytes received from clients.", {{"listener", name}})),
+      bytes_out(shard.Counter("sluice_response_body_bytes_total",
+                              "Response body bytes sent to clients.", {{"listener", name}})),
+      duration(shard.Histogram("sluice_request_duration_seconds",
+                               "First byte of a request to the end of its response.",
+                               {{"listener", name}})) {
+  static constexpr std::array<const char*, 6> kClasses = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
+  for (size_t i = 0; i < kClasses.size(); ++i) {
+    responses[i] =
+        &shard.Counter("sluice_requests_total", "Requests that are over, by class of the response.",
+                       {{"listener", name}, {"class", kClasses[i]}});
+  }
+}
+
+ConnectionManager::ConnectionManager(Loop& loop, MetricShard& shard,
+                                     std::function<void(const DrainScope&)> stop_accepting)
+    : loop_(loop),
+      stop_accepting_(std::move(stop_accepting)),
+      h1_streams_(kMaxFreeStreams),
+      requests_in_flight_(
+          shard.Gauge("sluice_requests_in_flight", "Requests begun and not yet over.")) {}
+
+ConnectionManager::~ConnectionManager() {
+  while (!connections_.empty()) delete connections_.front();
+}
+
+void ConnectionManager::Accept(std::unique_ptr<Transport> transport, ListenerContext& context) {
+  // The list owns the connection until Remove hands it to the loop.
+  auto* connection = new ServerConnection(*this, context, std::move(transport));
+  connections_.PushBack(connection);
+  ++connections_open_;
+  ++context.open_connections;
+  context.connections_total.Add();
+  context.connections_open.Add();
+  connection->Start();
+  // The drain may have begun while this one was in the accept queue.
+  if (Draining(context.direction)) {
+    ++progress_.told;
+    connection->BeginDrain(NextIdleGraceEnd());
+  }
+}
+
+void ConnectionManager::Remove(ServerConnection& connection) {
+  ListenerContext& context = const_cast<ListenerContext&>(connection.context());
+  connection.Unlink();
+  --connections_open_;
+  --context.open_connections;
+  context.connections_open.Add(-1);
+  loop_.DeleteLater(std::unique_ptr<Deferred>(&connection));
+  if (context.on_connection_closed) context.on_connection_closed();
+}
+
+void ConnectionManager::ForEachConnection(const std::function<void(ServerConnection&)>& visit) {
+  connections_.ForEach([&](ServerConnection& connection) { visit(connection); });
+}
+
+void ConnectionManager::OnRequestBegin(ListenerContext&, RequestRecord&) {
+  requests_in_flight_.Add();
+}
+
+void ConnectionManager::OnRequestEnd(ListenerContext& context, const RequestHead& request,
+                                     RequestRecord& record, const DownstreamInfo& downstream) {
+  requests_in_flight_.Add(-1);
+  const auto status_class = static_cast<size_t>(std::clamp(record.status / 100, 0, 5));
+  context.responses[status_class]->Add();
+  context.bytes_in.Add(static_cast<int64_t>(record.bytes_in));
+  context.bytes_out.Add(static_cast<int64_t>(record.bytes_out));
+  const Duration age = loop_.Now() - record.started;
+  context.duration.Observe(std::chrono::duration<double>(age).count());
+  if (drain_ && drain_->scope.Includes(context.direction)) {
+    if (record.end == StreamEnd::kCut) {
+      ++progress_.cut[static_cast<size_t>(record.protocol)];
+      AddStraggler({record.protocol, context.name, std::string(record.route), downstream.peer, age,
+                    record.bytes_in, record.bytes_out, std::string(record.waiting_for)});
+    } else if (record.end == StreamEnd::kComplete) {
+      ++progress_.finished;
+    }
+  }
+  if (context.request_log != nullptr) context.request_log->OnRequestDone(request, record, downstream);
+}
+
+void ConnectionManager::AddStraggler(Straggler straggler) {
+  if (progress_.stragglers.size() < DrainProgress::kMaxStragglers) {
+    progress_.stragglers.push_back(std::move(straggler));
+  }
+}
+
+// ---- drain ----
+
+void ConnectionManager::EnterLameDuck(const LameDuckOrder& order) { lame_duck_ = order; }
+
+void ConnectionManager::LeaveLameDuck() { lame_duck_.reset(); }
+
+bool ConnectionManager::ShouldAdviseClose() {
+  if (!lame_duck_) return false;
+  if (!lame_duck_->gradual) return true;
+  const Duration whole = lame_duck_->ends - lame_duck_->begins;
+  const Duration gone = loop_.Now() - lame_duck_->begins;
+  if (gone >= whole) return true;
+  return loop_.random().Chance(static_cast<double>(gone.count()) /
+                               static_cast<double>(whole.count()));
+}
+
+bool ConnectionManager::Draining(Direction direction) const {
+  return drain_ && drain_->scope.Includes(direction);
+}
+
+TimePoint ConnectionManager::NextIdleGraceEnd() {
+  const TimePoint grace = loop_.Now() + drain_->idle_grace;
+  const TimePoint turn = idle_grace_begins_ + drain_->idle_grace +
+                         std::chrono::milliseconds(idle_grace_count_++ / kIdleClosesPerMillisecond);
+  return std::max(grace, turn);
+}
+
+void ConnectionManager::BeginDrain(const DrainOrder& order, std::function<void()> done) {
+  const DrainScope before = drain_ ? drain_->scope : DrainScope{false, false};
+  drain_ = order;
+  idle_grace_begins_ = loop_.Now();
+  stop_accepting_(order.scope);
+  connections_.ForEach([&](ServerConnection& connection) {
+    const Direction direction = connection.context().direction;
+    if (!order.scope.Includes(direction) || before.Includes(direction)) return;
+    ++progress_.told;
+    connection.BeginDrain(NextIdleGraceEnd());
+  });
+  auto after_inbound = [this, scope = order.scope, done = std::move(done)] {
+    if (scope.outbound) {
+      WhenEmpty(Direction::kOutbound, done);
+    } else {
+      done();
+    }
+  };
+  if (order.scope.inbound) {
+    WhenEmpty(Direction::kInbound, std::move(after_inbound));
+  } else {
+    after_inbound();
+  }
+}
+
+// A drain may be asked for again, with a wider scope, while the first is not done: both are told.
+void ConnectionManager::WhenEmpty(Direction direction, std::function<void()> done) {
+  auto& waiting = waiting_[static_cast<size_t>(direction)];
+  waiting.push_back(std::move(done));
+  gate(direction).Close([&waiting] {
+    for (const auto& call : std::exchange(waiting, {})) call();
+  });
+}
+
+void ConnectionManager::Cut(CutReason) {
+  connections_.ForEach([&](ServerConnection& connection) {
+    if (Draining(connection.context().direction)) connection.Cut();
+  });
+}
+
+Straggler ConnectionManager::Describe(const ServerConnection& connection,
+                                      const RequestRecord& record) const {
+  return {record.protocol,
+          connection.context().name,
+          std::string(record.route),
+          connection.info().peer,
+          loop_.Now() - record.started,
+          record.bytes_in,
+          record.bytes_out,
+          std::string(record.waiting_for)};
+}
+
+void ConnectionManager::Inspect(std::function<void(const DrainProgress&)> report) {
+  DrainProgress now = progress_;
+  now.connections = connections_open_;
+  std::map<std::string_view, uint64_t> by_route;
+  connections_.ForEach([&](ServerConnection& connection) {
+    connection.codec().ForEachStream([&](const RequestRecord& record) {
+      ++now.in_flight[static_cast<size_t>(record.protocol)];
+      ++by_route[record.route];
+      if (now.stragglers.size() < DrainProgress::kMaxStragglers) {
+        now.stragglers.push_back(Describe(connection, record));
+      }
+    });
+  });
+  for (const auto& [route, count] : by_route) now.in_flight_by_route.emplace_back(route, count);
+  report(now);
+}
+
+}  // namespace sluice

@@ -1,0 +1,105 @@
+// All downstream connections of one worker: registers them, counts their requests, and carries a
+// drain to each of them.
+//
+// One worker thread. As a Drainable its `done` and `report` callbacks run on this thread too;
+// server/remote_drainable.h carries the calls over from the control thread.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/gate.h"
+#include "base/intrusive_list.h"
+#include "base/metrics.h"
+#include "http/h1_server_codec.h"
+#include "http/http_options.h"
+#include "http/server_connection.h"
+#include "sluice/drainable.h"
+#include "sluice/handler.h"
+#include "sluice/loop.h"
+
+namespace sluice {
+
+// What the connections of one listener have in common on one worker. Must outlive them.
+struct ListenerContext {
+  ListenerContext(std::string listener_name, MetricShard& shard);
+
+  std::string name;
+  Direction direction = Direction::kInbound;
+  HttpOptions options;
+  Handler* handler = nullptr;
+  RequestLog* request_log = nullptr;  // may be null
+  uint64_t open_connections = 0;
+  // Called whenever a connection of this listener has closed; may be empty.
+  std::function<void()> on_connection_closed;
+
+  // Counted for this listener: responses by class (0: no response at all), and so on.
+  std::array<MetricCell*, 6> responses;
+  MetricCell& connections_total;
+  MetricCell& connections_open;
+  MetricCell& bytes_in;
+  MetricCell& bytes_out;
+  MetricHistogram& duration;
+};
+
+class ConnectionManager final : public Drainable {
+ public:
+  // `stop_accepting` empties the accept queues of the listeners in a scope, which registers what
+  // was queued, and closes them; it is called when a drain begins.
+  ConnectionManager(Loop& loop, MetricShard& shard,
+                    std::function<void(const DrainScope&)> stop_accepting);
+  ~ConnectionManager() override;
+
+  // Takes a connection that was accepted on `context`.
+  void Accept(std::unique_ptr<Transport> transport, ListenerContext& context);
+
+  uint64_t connection_count() const { return connections_open_; }
+  void ForEachConnection(const std::function<void(ServerConnection&)>& visit);
+
+  // Drainable
+  void EnterLameDuck(const LameDuckOrder& order) override;
+  void LeaveLameDuck() override;
+  void BeginDrain(const DrainOrder& order, std::function<void()> done) override;
+  void Cut(CutReason reason) override;
+  void Inspect(std::function<void(const DrainProgress&)> report) override;
+
+  // For ServerConnection.
+  Loop& loop() { return loop_; }
+  H1StreamPool& h1_streams() { return h1_streams_; }
+  Gate::Pass EnterGate(Direction direction) { return gate(direction).Enter(); }
+  bool ShouldAdviseClose();
+  TimePoint NextIdleGraceEnd();
+  void OnRequestBegin(ListenerContext& context, RequestRecord& record);
+  void OnRequestEnd(ListenerContext& context, const RequestHead& request, RequestRecord& record,
+                    const DownstreamInfo& downstream);
+  void Remove(ServerConnection& connection);
+
+ private:
+  void WhenEmpty(Direction direction, std::function<void()> done);
+  Gate& gate(Direction direction) { return gates_[static_cast<size_t>(direction)]; }
+  bool Draining(Direction direction) const;
+  Straggler Describe(const ServerConnection& connection, const RequestRecord& record) const;
+  void AddStraggler(Straggler straggler);
+
+  Loop& loop_;
+  std::function<void(const DrainScope&)> stop_accepting_;
+  H1StreamPool h1_streams_;
+  std::array<Gate, 2> gates_;  // by Direction; a pass for each open connection
+  std::array<std::vector<std::function<void()>>, 2> waiting_;  // for a gate to be empty
+  IntrusiveList<ServerConnection, ConnectionTag> connections_;
+  uint64_t connections_open_ = 0;
+  MetricCell& requests_in_flight_;
+
+  std::optional<LameDuckOrder> lame_duck_;
+  std::optional<DrainOrder> drain_;
+  TimePoint idle_grace_begins_{};
+  uint64_t idle_grace_count_ = 0;  // of connections that were given an end of their grace
+  DrainProgress progress_;  // what happened since the drain began; never what is in flight now
+};
+
+}  // namespace sluice

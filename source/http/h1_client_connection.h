@@ -1,0 +1,82 @@
+// HTTP/1.1 towards an upstream: one exchange after the other on one connection.
+//
+//   kIdle --StartRequest--> kBusy --response and request complete, both sides persist--> kIdle
+//     |                       | anything else
+//     +---- EOF, any byte ----+--------------------------------------------------------> kClosed
+//
+// After a 101, or 2xx to CONNECT, it is a tunnel until both directions have ended.
+#pragma once
+
+#include <memory>
+
+#include "http/client_connection.h"
+#include "http/h1_parser.h"
+#include "http/http_options.h"
+#include "sluice/transport.h"
+
+namespace sluice {
+
+class H1ClientConnection final : public ClientConnection,
+                                 private ClientStream,
+                                 private TransportEvents,
+                                 private H1Events {
+ public:
+  // `owner` and `limits` (of response heads) must outlive it.
+  H1ClientConnection(Loop& loop, std::unique_ptr<Transport> transport, ClientConnectionOwner& owner,
+                     const HttpLimits& limits);
+  ~H1ClientConnection() override;
+
+  ClientStream& StartRequest(const RequestHead& head, bool end_stream,
+                             ResponseReceiver& receiver) override;
+  bool StillOpen() override;
+  void Close() override;
+
+ private:
+  enum class State : uint8_t { kIdle, kBusy, kTunnel, kClosed };
+
+  // ClientStream
+  void SendBody(std::string_view bytes, bool end_stream) override;
+  void SendTrailers(const HeaderList& trailers) override;
+  bool congested() const override { return transport_->congested(); }
+  void PauseResponse() override;
+  void ResumeResponse() override;
+  void Cancel() override;
+
+  // TransportEvents
+  void OnData(std::string_view bytes) override;
+  void OnEof() override;
+  void OnWritable() override;
+  void OnError(int error) override;
+
+  // H1Events
+  void OnHead(H1Framing framing, bool keep_alive) override;
+  void OnBody(std::string_view bytes) override;
+  void OnTrailers(const HeaderList& trailers) override;
+  void OnMessageEnd() override;
+
+  void BeginResponse();
+  void DispatchHead();
+  void EnterTunnel();
+  void EndRequest();
+  // The receiver has been given the end of its response.
+  void OnExchangeOver();
+  void Fail(UpstreamFailure::Kind kind, std::string_view detail);
+
+  Loop& loop_;
+  std::unique_ptr<Transport> transport_;
+  ClientConnectionOwner& owner_;
+  ResponseReceiver* receiver_ = nullptr;  // null: idle, or the exchange was given up
+  const RequestHead* request_ = nullptr;
+  H1Parser parser_;
+  ResponseHead head_;
+  State state_ = State::kIdle;
+  H1Framing response_framing_ = H1Framing::kNone;
+  bool request_chunked_ = false;
+  bool request_ended_ = false;
+  bool response_begun_ = false;
+  bool response_ended_ = false;
+  bool head_ready_ = false;
+  bool persists_ = true;  // both sides allow another exchange
+};
+
+}  // namespace sluice

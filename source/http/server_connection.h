@@ -1,0 +1,109 @@
+// One downstream connection, whatever it speaks: it owns the transport and the codec, keeps the time
+// limits, and takes its part in a drain.
+//
+//            +------------------ BeginDrain while busy --------------+
+//            v                                                       |
+//   kOpen ------ BeginDrain while idle ---> kIdleGrace --request--> kOpen (told: the response closes)
+//     |                                        | grace over
+//     |  Finish (codec)                        v
+//     +-----------------> kFinishing <---------+
+//     |                     | all written, half-closed
+//     |                     v
+//     |                  kLingering ---- the client closes, or the bound ----> kClosed
+//     +---- Drop, error ------------------------------------------------------> kClosed
+//
+// kFinishing and kLingering read and discard, because a close with unread data makes the kernel
+// send a reset, and a reset can destroy a response still on its way (RFC 9112 9.6).
+#pragma once
+
+#include <memory>
+
+#include "base/gate.h"
+#include "base/intrusive_list.h"
+#include "base/timer_queue.h"
+#include "sluice/codec.h"
+#include "sluice/transport.h"
+
+namespace sluice {
+
+class ConnectionManager;
+struct ListenerContext;
+
+struct ConnectionTag {};
+
+class ServerConnection final : public Deferred,
+                               public ListHook<ConnectionTag>,
+                               private TransportEvents,
+                               private CodecHost {
+ public:
+  // `manager` and `context` must outlive the connection. Call Start once it is registered.
+  ServerConnection(ConnectionManager& manager, ListenerContext& context,
+                   std::unique_ptr<Transport> transport);
+  ~ServerConnection() override;
+
+  void Start();
+
+  // Tells the connection to go. `idle_grace_over` is when an idle one is closed.
+  void BeginDrain(TimePoint idle_grace_over);
+
+  // Ends everything now, politely: see ServerCodec::Cut. What then does not leave within the linger
+  // bound is dropped.
+  void Cut();
+
+  const ListenerContext& context() const { return context_; }
+  const ServerCodec& codec() const { return *codec_; }
+  const DownstreamInfo& info() const { return info_; }
+
+  TimePoint accepted_at() const { return accepted_at_; }
+  uint64_t requests() const { return requests_; }  // begun on it
+
+  // For /connections: "idle", "busy", "finishing", "lingering".
+  std::string_view StateName() const;
+
+ private:
+  enum class State : uint8_t { kOpen, kIdleGrace, kFinishing, kLingering, kClosed };
+
+  // TransportEvents
+  void OnData(std::string_view bytes) override;
+  void OnEof() override;
+  void OnWritable() override;
+  void OnWriteShut() override;
+  void OnError(int error) override;
+
+  // CodecHost
+  Loop& loop() override;
+  Transport& transport() override { return *transport_; }
+  const HttpOptions& options() const override;
+  const DownstreamInfo& downstream() const override { return info_; }
+  void OnStreamBegin(RequestRecord& record) override;
+  void OnStreamEnd(const RequestHead& request, RequestRecord& record) override;
+  void OnRequest(ServerStream& stream, bool end_stream) override;
+  void OnProgress(Expecting expecting) override;
+  bool ShouldAdviseClose() override;
+  void Finish() override;
+  void Drop(bool visibly_broken) override;
+
+  void OnTimer();
+  void OnIdleGraceOver();
+  void OnFlushTimer();
+  Duration LimitFor(Expecting expecting) const;
+  void Close();
+
+  ConnectionManager& manager_;
+  ListenerContext& context_;
+  std::unique_ptr<Transport> transport_;
+  std::unique_ptr<ServerCodec> codec_;
+  DownstreamInfo info_;
+  Timer timer_;
+  Gate::Pass pass_;
+  TimePoint accepted_at_;
+  uint64_t requests_ = 0;
+  size_t queued_at_last_look_ = 0;
+  State state_ = State::kOpen;
+  Expecting expecting_ = Expecting::kNothing;
+  bool draining_ = false;
+  bool cut_ = false;
+  bool eof_ = false;
+};
+
+}  // namespace sluice

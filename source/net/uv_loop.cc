@@ -1,0 +1,99 @@
+#include "net/uv_loop.h"
+
+#include <cstdlib>
+#include <utility>
+
+namespace sluice {
+
+UvLoop::UvLoop(uint64_t seed)
+    : Loop(seed), read_buffer_(std::make_unique_for_overwrite<char[]>(kReadBufferSize)) {
+  // These fail only when the process is out of file descriptors or memory before it has begun.
+  if (uv_loop_init(&loop_) != 0) std::abort();
+  loop_.data = this;
+  if (uv_async_init(&loop_, &wake_, [](uv_async_t* h) {
+        static_cast<UvLoop*>(h->loop->data)->RunPosted();
+      }) != 0) {
+    std::abort();
+  }
+  uv_timer_init(&loop_, &timer_);
+  uv_prepare_init(&loop_, &before_poll_);
+  uv_prepare_start(&before_poll_, [](uv_prepare_t* h) {
+    static_cast<UvLoop*>(h->loop->data)->ArmTimer();
+  });
+  Refresh();
+}
+
+UvLoop::~UvLoop() {
+  EndDispatch();
+  posted_.clear();
+  uv_close(reinterpret_cast<uv_handle_t*>(&wake_), nullptr);
+  uv_close(reinterpret_cast<uv_handle_t*>(&timer_), nullptr);
+  uv_close(reinterpret_cast<uv_handle_t*>(&before_poll_), nullptr);
+  uv_run(&loop_, UV_RUN_DEFAULT);  // the close callbacks, and those of handles closed before
+  if (uv_loop_close(&loop_) != 0) std::abort();  // somebody still watches: a bug
+}
+
+void UvLoop::Run() {
+  uv_update_time(&loop_);
+  uv_run(&loop_, UV_RUN_DEFAULT);
+}
+
+void UvLoop::Stop() {
+  {
+    std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  uv_async_send(&wake_);
+}
+
+void UvLoop::Post(std::function<void()> work) {
+  {
+    std::lock_guard lock(mutex_);
+    posted_.push_back(std::move(work));
+  }
+  uv_async_send(&wake_);
+}
+
+WallTime UvLoop::WallNow() const { return std::chrono::system_clock::now(); }
+
+void UvLoop::Refresh() { SetNow(TimePoint(std::chrono::milliseconds(uv_now(&loop_)))); }
+
+void UvLoop::RunPosted() {
+  std::vector<std::function<void()>> work;
+  bool stop;
+  {
+    std::lock_guard lock(mutex_);
+    work.swap(posted_);
+    stop = std::exchange(stop_, false);
+  }
+  for (auto& item : work) {
+    Dispatch dispatch(*this);
+    item();
+    item = nullptr;  // what it holds dies inside its dispatch
+  }
+  if (stop) uv_stop(&loop_);
+}
+
+void UvLoop::ArmTimer() {
+  const TimePoint next = timers().NextDeadline();
+  if (next == armed_) return;
+  armed_ = next;
+  if (next == kNever) {
+    uv_timer_stop(&timer_);
+    return;
+  }
+  // Rounded up, so that the timer is due when libuv's clock of milliseconds says so.
+  const auto at = std::chrono::ceil<std::chrono::milliseconds>(next.time_since_epoch()).count();
+  const auto now = static_cast<int64_t>(uv_now(&loop_));
+  uv_timer_start(
+      &timer_, [](uv_timer_t* h) { static_cast<UvLoop*>(h->loop->data)->OnTimer(); },
+      at > now ? static_cast<uint64_t>(at - now) : 0, 0);
+}
+
+void UvLoop::OnTimer() {
+  armed_ = kNever;
+  Dispatch dispatch(*this);
+  timers().Advance(Now());
+}
+
+}  // namespace sluice

@@ -1,0 +1,90 @@
+// Joins one downstream stream to one upstream exchange, with back-pressure both ways, a time limit,
+// and one replay when a reused connection turns out to be dead.
+//
+//   kConnecting --connection--> kExchanging --end of response--> kDone
+//        ^                          |     \--101, CONNECT--> kTunnel --both ends--> kDone
+//        +---- replay (fresh) ------+
+//   from any state: the client is gone, the time is over, the upstream failed --> kDone
+//
+// Recycled by its Proxy. One worker thread.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "base/byte_queue.h"
+#include "base/timer_queue.h"
+#include "http/client_connection.h"
+#include "proxy/route.h"
+#include "sluice/handler.h"
+#include "upstream/cluster.h"
+
+namespace sluice {
+
+class Proxy;
+
+class ProxiedRequest final : public RequestReceiver,
+                             public ResponseReceiver,
+                             public ConnectionWaiter {
+ public:
+  // `proxy` must outlive it.
+  explicit ProxiedRequest(Proxy& proxy);
+
+  // Takes the request on its way. Everything given outlives it.
+  void Start(ServerStream& stream, const Route& route, Cluster& cluster, bool end_stream);
+
+ private:
+  enum class State : uint8_t { kDone, kConnecting, kExchanging, kTunnel };
+
+  // RequestReceiver: from the client
+  void OnRequestBody(std::string_view bytes, bool end_stream) override;
+  void OnRequestTrailers(const HeaderList& trailers) override;
+  void OnResponseWritable() override;
+  void OnReset(StreamEnd why) override;
+
+  // ConnectionWaiter
+  void OnConnection(ClientConnection& connection, EndpointPool& endpoint, bool reused) override;
+  void OnNoConnection(ConnectFailure failure) override;
+
+  // ResponseReceiver: from the upstream
+  void OnInformational(const ResponseHead& head) override;
+  void OnResponseHead(ResponseHead& head, bool end_stream) override;
+  void OnResponseBody(std::string_view bytes, bool end_stream) override;
+  void OnResponseTrailers(const HeaderList& trailers) override;
+  void OnRequestWritable() override;
+  void OnUpstreamFailure(const UpstreamFailure& failure) override;
+
+  void Connect(bool fresh);
+  void SendKept();
+  void KeepForReplay(std::string_view bytes);
+  bool MayReplay(const UpstreamFailure& failure) const;
+  void EndOfRequest();
+  void OnTimeout();
+  // Answers with an error if nothing was sent yet, otherwise breaks the response off.
+  void Fail(int status, std::string_view detail);
+  void ExchangeOver();
+  // Leaves both sides, cancels what is still under way upstream.
+  void Done();
+
+  Proxy& proxy_;
+  ServerStream* stream_ = nullptr;
+  const Route* route_ = nullptr;
+  Cluster* cluster_ = nullptr;
+  Cluster::Lease lease_;
+  ClientStream* upstream_ = nullptr;  // in kExchanging and kTunnel
+  Timer timeout_;
+  ByteQueue kept_;  // body that waits for a connection, or that a replay would need
+  HeaderList trailers_;  // that wait for a connection; live in the request's arena
+  std::string_view upstream_path_;  // after the route's rewrites; the log keeps the client's
+  std::string_view upstream_authority_;
+  TimePoint sent_at_{};
+  State state_ = State::kDone;
+  bool has_body_ = false;
+  bool request_ended_ = false;
+  bool response_ended_ = false;  // of a tunnel: its upstream direction
+  bool on_reused_ = false;
+  bool replayable_ = false;  // idempotent, and all that was sent is still in kept_
+  bool replaying_ = false;
+};
+
+}  // namespace sluice

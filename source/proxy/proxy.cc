@@ -1,0 +1,86 @@
+#include "proxy/proxy.h"
+
+#include "proxy/path.h"
+#include "proxy/proxied_request.h"
+
+namespace sluice {
+namespace {
+
+constexpr size_t kMaxFreeRequests = 256;
+
+void Refuse(ServerStream& stream, int status, std::string_view detail, std::string_view text) {
+  stream.record().detail = detail;
+  SendSimpleResponse(stream, status, text);
+}
+
+}  // namespace
+
+Proxy::Proxy(Loop& loop, const Router& router, const Forwarding& forwarding,
+             const ClusterMap& clusters)
+    : loop_(loop),
+      router_(router),
+      forwarding_(forwarding),
+      clusters_(clusters),
+      free_requests_(kMaxFreeRequests) {}
+
+Proxy::~Proxy() = default;
+
+void Proxy::OnRequest(ServerStream& stream, bool end_stream) {
+  RequestHead& head = stream.request();
+  if (!NormalizePath(head)) {
+    Refuse(stream, 400, "ambiguous_path", "400 Bad Request: the path is ambiguous\n");
+    return;
+  }
+  const bool may_stop_here = head.method == Method::kOptions || head.method == Method::kTrace;
+  if (may_stop_here && !DecrementMaxForwards(head)) {
+    AnswerAsRecipient(stream, loop_);
+    return;
+  }
+  const Route* route = router_.Find(head);
+  if (route == nullptr) {
+    Refuse(stream, 404, "no_route", "404 Not Found: no route matches\n");
+    return;
+  }
+  stream.record().route = route->name();
+  if (route->redirect() != nullptr) {
+    Redirected(stream, *route);
+  } else if (route->direct_response() != nullptr) {
+    Answer(stream, *route);
+  } else {
+    Forward(stream, *route, end_stream);
+  }
+}
+
+void Proxy::Redirected(ServerStream& stream, const Route& route) {
+  ResponseHead head;
+  head.status = route.redirect()->status;
+  head.headers.Add(HeaderId::kLocation, "Location", route.Location(stream.request(), head.arena));
+  route.RewriteResponse(head.headers);
+  stream.SendHead(head, true);
+}
+
+void Proxy::Answer(ServerStream& stream, const Route& route) {
+  const DirectResponse& answer = *route.direct_response();
+  ResponseHead head;
+  head.status = answer.status;
+  if (!answer.body.empty()) {
+    head.headers.Add(HeaderId::kContentType, "Content-Type", answer.content_type);
+  }
+  head.content_length = answer.body.size();
+  route.RewriteResponse(head.headers);
+  stream.SendHead(head, answer.body.empty());
+  if (!answer.body.empty()) stream.SendBody(answer.body, true);
+}
+
+void Proxy::Forward(ServerStream& stream, const Route& route, bool end_stream) {
+  const auto& choices = route.clusters();
+  Cluster& cluster = *clusters_.at(choices[route.PickCluster(loop_.random())].cluster);
+  std::unique_ptr<ProxiedRequest> request = free_requests_.Acquire(*this);
+  request.release()->Start(stream, route, cluster, end_stream);  // it recycles itself
+}
+
+void Proxy::Recycle(ProxiedRequest& request) {
+  free_requests_.Release(std::unique_ptr<ProxiedRequest>(&request));
+}
+
+}  // namespace sluice

@@ -1,0 +1,89 @@
+#include "server/listening_port.h"
+
+#include <utility>
+
+namespace sluice {
+namespace {
+
+// A paused worker hears of connections that close on itself, but not of those on other workers.
+constexpr auto kRetry = std::chrono::milliseconds(20);
+
+}  // namespace
+
+void ListeningPort::Overloaded::OnRequest(ServerStream& stream, bool) {
+  stream.record().detail = "connection_limit";
+  SendSimpleResponse(stream, 503, "503 Service Unavailable: too many connections\n");
+}
+
+ListeningPort::ListeningPort(const ListenerConfig& config, const Snapshot::Listener& compiled, Fd fd,
+                             ConnectionBudgets budgets, const Services& services)
+    : on_overload_(config.on_overload),
+      budgets_(budgets),
+      connections_(services.connections),
+      loop_(services.loop),
+      proxy_(services.loop, *compiled.router, *compiled.forwarding, services.clusters),
+      context_(config.name, services.shard),
+      rejecting_(config.name, services.shard),
+      over_limit_(services.shard.Counter(
+          "sluice_connections_over_limit_total",
+          "Times a connection met the limit: it was made to wait, or answered 503.",
+          {{"listener", config.name}})),
+      retry_(services.loop.timers(), Delegate::Bind<&ListeningPort::OnRetry>(this)),
+      listener_(services.loop, std::move(fd),
+                [this](std::unique_ptr<Transport> transport) { OnAccept(std::move(transport)); },
+                services.shard.Counter("sluice_accept_errors_total",
+                                       "accept4 failed: out of descriptors or memory.",
+                                       {{"listener", config.name}})) {
+  context_.direction = rejecting_.direction = config.direction;
+  context_.options = rejecting_.options = compiled.options;
+  context_.request_log = rejecting_.request_log = services.request_log;
+  context_.handler = &proxy_;
+  context_.on_connection_closed = [this] { OnClosed(); };
+  rejecting_.handler = &overloaded_;
+  rejecting_.options.limits.requests_per_connection = 1;
+}
+
+void ListeningPort::StopAccepting() {
+  stopping_ = true;
+  retry_.Stop();
+  listener_.Stop();
+}
+
+void ListeningPort::OnAccept(std::unique_ptr<Transport> transport) {
+  bool taken = budgets_.listener.TryTake();
+  if (taken && !budgets_.process.TryTake()) {
+    budgets_.listener.Return();
+    taken = false;
+  }
+  if (taken) {
+    connections_.Accept(std::move(transport), context_);
+    const bool full = budgets_.listener.exhausted() || budgets_.process.exhausted();
+    if (full && on_overload_ == OverloadAction::kPause && !stopping_) {
+      over_limit_.Add();
+      listener_.Pause();
+      retry_.Set(loop_.Now() + kRetry);
+    }
+    return;
+  }
+  // Another worker was faster, or the queue is being emptied: this one has to be told.
+  over_limit_.Add();
+  connections_.Accept(std::move(transport), rejecting_);
+}
+
+void ListeningPort::OnClosed() {
+  budgets_.process.Return();
+  budgets_.listener.Return();
+  if (retry_.active()) OnRetry();
+}
+
+void ListeningPort::OnRetry() {
+  if (stopping_) return;
+  if (budgets_.listener.exhausted() || budgets_.process.exhausted()) {
+    retry_.Set(loop_.Now() + kRetry);
+    return;
+  }
+  retry_.Stop();
+  listener_.Resume();
+}
+
+}  // namespace sluice

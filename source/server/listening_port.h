@@ -1,0 +1,69 @@
+// One configured listener on one worker: the socket, the limits on what it may let in, and the
+// handler that gets the requests.
+//
+// Worker thread, except for construction.
+#pragma once
+
+#include <memory>
+
+#include "http/connection_manager.h"
+#include "net/listener.h"
+#include "proxy/proxy.h"
+#include "server/connection_budget.h"
+#include "server/snapshot.h"
+
+namespace sluice {
+
+// Over all workers: of the listener, and of the process.
+struct ConnectionBudgets {
+  ConnectionBudget& listener;
+  ConnectionBudget& process;
+};
+
+class ListeningPort {
+ public:
+  // `config`, `compiled` and the budgets must outlive it, as must everything in `services`.
+  struct Services {
+    UvLoop& loop;
+    ConnectionManager& connections;
+    const ClusterMap& clusters;
+    RequestLog* request_log;
+    MetricShard& shard;
+  };
+  ListeningPort(const ListenerConfig& config, const Snapshot::Listener& compiled, Fd fd,
+                ConnectionBudgets budgets, const Services& services);
+  ListeningPort(const ListeningPort&) = delete;
+
+  Direction direction() const { return context_.direction; }
+
+  void StartAccepting() { listener_.Resume(); }
+
+  // Empties the accept queue into the connection manager, then closes the socket.
+  void StopAccepting();
+
+ private:
+  // Answers every request with 503 on connections that are over the limit.
+  class Overloaded final : public Handler {
+   public:
+    void OnRequest(ServerStream& stream, bool end_stream) override;
+  };
+
+  void OnAccept(std::unique_ptr<Transport> transport);
+  void OnClosed();
+  void OnRetry();
+
+  const OverloadAction on_overload_;
+  ConnectionBudgets budgets_;
+  ConnectionManager& connections_;
+  Loop& loop_;
+  Proxy proxy_;
+  Overloaded overloaded_;
+  ListenerContext context_;
+  ListenerContext rejecting_;
+  MetricCell& over_limit_;
+  Timer retry_;
+  Listener listener_;
+  bool stopping_ = false;
+};
+
+}  // namespace sluice

@@ -1,0 +1,275 @@
+#include "server/server.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <random>
+#include <utility>
+
+#include "base/cpu_count.h"
+#include "base/log.h"
+#include "config/loader.h"
+#include "net/listen_socket.h"
+#include "sluice/version.h"
+
+namespace sluice {
+namespace {
+
+uint64_t FreshSeed() {
+  std::random_device device;
+  return (static_cast<uint64_t>(device()) << 32) ^ device();
+}
+
+// Every connection needs a descriptor on either side; the soft limit is a default for programs that
+// use select(2).
+void RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+Level LevelOf(LogLevel level) {
+  switch (level) {
+    case LogLevel::kDebug:
+      return Level::kDebug;
+    case LogLevel::kInfo:
+      return Level::kInfo;
+    case LogLevel::kWarning:
+      return Level::kWarning;
+    case LogLevel::kError:
+      return Level::kError;
+  }
+  return Level::kInfo;
+}
+
+}  // namespace
+
+Server::Server() : control_(FreshSeed()), control_shard_(metrics_.AddShard()) {}
+
+Server::~Server() = default;
+
+Result<std::unique_ptr<Server>> Server::Create(ServeOptions options) {
+  RaiseDescriptorLimit();
+  std::unique_ptr<Server> server(new Server);
+  if (auto done = server->StartLogs(options.config); !done) return tl::unexpected(done.error());
+  if (auto done = server->StartEmbeddedOrigin(options); !done) return tl::unexpected(done.error());
+  auto snapshot = BuildSnapshot(std::move(options.config));
+  if (!snapshot) return tl::unexpected(snapshot.error());
+  server->snapshot_ = std::move(*snapshot);
+  if (auto done = server->BindListeners(); !done) return tl::unexpected(done.error());
+  if (auto done = server->BuildControl(); !done) return tl::unexpected(done.error());
+  if (auto done = server->WritePidFile(); !done) return tl::unexpected(done.error());
+  return server;
+}
+
+// ---- building ----
+
+Result<void> Server::StartLogs(const Config& config) {
+  std::string error;
+  const LogOptions log{LevelOf(config.log.level), config.log.format == LogFormat::kJson,
+                       config.log.path};
+  if (!ConfigureLog(log, &error)) return Fail("log.path: " + error);
+  if (!config.access_log.enabled) return {};
+  AsyncLogWriter::Options options;
+  options.path = config.access_log.path;
+  // A shard of its own: the log's thread counts in it.
+  access_log_ = AsyncLogWriter::Start(options, AccessLogDropped(metrics_.AddShard()), &error);
+  if (access_log_ == nullptr) return Fail("access_log.path: " + error);
+  return {};
+}
+
+Result<void> Server::StartEmbeddedOrigin(ServeOptions& options) {
+  if (options.embedded_origin_for.empty()) return {};
+  embedded_origin_ = std::make_unique<EmbeddedOrigin>(control_);
+  auto port = ControlPort::Open(control_, "embedded origin", "127.0.0.1:0", *embedded_origin_,
+                                control_shard_);
+  if (!port) return tl::unexpected(port.error());
+  embedded_port_ = std::move(*port);
+  for (ClusterConfig& cluster : options.config.clusters) {
+    if (cluster.name == options.embedded_origin_for) {
+      cluster.endpoints = {EndpointConfig{embedded_port_->address(), 1}};
+    }
+  }
+  return {};
+}
+
+Result<void> Server::BindListeners() {
+  const Config& config = snapshot_->config;
+  const size_t count = config.workers != 0 ? config.workers : UsableCpus();
+  budgets_ = std::make_unique<ProcessBudgets>(config);
+  std::vector<std::vector<Fd>> sockets(count);  // by worker, then by listener
+  for (const ListenerConfig& listener : config.listeners) {
+    auto bound = BindListenSockets(listener.address, listener.backlog, count);
+    if (!bound) return Fail("listener " + listener.name + ": " + bound.error().message);
+    addresses_.push_back(bound->address);
+    for (size_t i = 0; i < count; ++i) sockets[i].push_back(std::move(bound->fds[i]));
+  }
+  for (size_t i = 0; i < count; ++i) {
+    const Worker::Surroundings surroundings{*budgets_, metrics_.AddShard(), access_log_.get()};
+    workers_.push_back(
+        std::make_unique<Worker>(snapshot_, std::move(sockets[i]), FreshSeed(), surroundings));
+    Worker& worker = *workers_.back();
+    remotes_.push_back(
+        std::make_unique<RemoteDrainable>(control_, worker.loop(), worker.connections()));
+  }
+  return {};
+}
+
+Result<void> Server::BuildControl() {
+  const Config& config = snapshot_->config;
+  std::vector<Drainable*> parts;
+  for (const auto& remote : remotes_) parts.push_back(remote.get());
+  fan_out_ = std::make_unique<FanOut>(std::move(parts));
+  DrainHooks hooks;
+  hooks.flush = [this](std::function<void()> done) { Flush(std::move(done)); };
+  hooks.release = [this](std::function<void()> done) { Release(std::move(done)); };
+  drain_ = std::make_unique<DrainController>(control_, config.drain, *fan_out_, std::move(hooks),
+                                             control_shard_);
+  drain_->AddListener([this](Phase, Phase to) {
+    if (to == Phase::kExited) control_.Stop();
+  });
+
+  auto signals = Signals::Install(
+      control_.uv(), {.stop =
+                          [this](DrainTrigger trigger) {
+                            control_.Post([this, trigger] { drain_->OnSignal(trigger); });
+                          },
+                      .reopen_logs = [this] { control_.Post([this] { ReopenLogs(); }); }});
+  if (!signals) return tl::unexpected(signals.error());
+  signals_ = std::move(*signals);
+
+  control_shard_
+      .Gauge("sluice_build_info", "Always 1; the labels say what runs.",
+             {{"version", kVersion}, {"revision", kRevision}})
+      .Set(1);
+  if (config.admin.address.empty()) return {};
+  admin_ = std::make_unique<AdminHandler>(control_, *drain_, MakeAdminSources());
+  auto port = ControlPort::Open(control_, "admin", config.admin.address, *admin_, control_shard_);
+  if (!port) return tl::unexpected(port.error());
+  admin_port_ = std::move(*port);
+  return {};
+}
+
+AdminSources Server::MakeAdminSources() {
+  AdminSources sources;
+  sources.config_text = [this] { return DumpConfig(snapshot_->config); };
+  sources.metrics_text = [this](std::function<void(std::string)> reply) { reply(metrics_.Text()); };
+  sources.connections = [this](std::function<void(std::vector<ConnectionRecord>)> reply) {
+    CollectConnections(std::move(reply));
+  };
+  return sources;
+}
+
+Result<void> Server::WritePidFile() const {
+  const std::string& path = snapshot_->config.pid_file;
+  if (path.empty()) return {};
+  std::ofstream file(path, std::ios::trunc);
+  file << getpid() << "\n";
+  file.flush();
+  if (!file) return Fail("pid_file: cannot write " + path);
+  return {};
+}
+
+// ---- running ----
+
+int Server::Run() {
+  for (const auto& worker : workers_) {
+    worker->Start([this] {
+      control_.Post([this] {
+        if (++workers_accepting_ < workers_.size()) return;
+        LogListening();
+        drain_->OnReady();
+      });
+    });
+  }
+  control_.Run();
+  if (workers_stopped_ < workers_.size()) {
+    // A worker that hangs was left behind by the drain; it cannot be joined.
+    FlushLog();
+    _exit(drain_->exit_code());
+  }
+  return drain_->exit_code();
+}
+
+void Server::LogListening() const {
+  for (size_t i = 0; i < addresses_.size(); ++i) {
+    LogEvent(Level::kInfo, "listening",
+             {{"listener", snapshot_->config.listeners[i].name}, {"address", addresses_[i]}});
+  }
+  if (admin_port_) {
+    LogEvent(Level::kInfo, "listening", {{"listener", "admin"}, {"address", admin_port_->address()}});
+  }
+}
+
+std::vector<std::string> Server::Describe() const {
+  const auto url = [](const std::string& address) {
+    return address.starts_with("unix:") ? address : "http://" + address;
+  };
+  std::vector<std::string> lines;
+  for (size_t i = 0; i < addresses_.size(); ++i) {
+    lines.push_back("listener " + snapshot_->config.listeners[i].name + ": " + url(addresses_[i]));
+  }
+  if (admin_port_) lines.push_back("admin: " + url(admin_port_->address()));
+  return lines;
+}
+
+void Server::ReopenLogs() {
+  ReopenLog();
+  if (access_log_) access_log_->Reopen();
+  LogEvent(Level::kInfo, "logs_reopened");
+}
+
+void Server::CollectConnections(std::function<void(std::vector<ConnectionRecord>)> reply) {
+  struct Gathering {
+    size_t missing;
+    std::vector<ConnectionRecord> records;
+  };
+  auto gathering = std::make_shared<Gathering>(Gathering{workers_.size(), {}});
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    Worker& worker = *workers_[i];
+    worker.loop().Post([this, &worker, i, gathering, reply] {
+      std::vector<ConnectionRecord> records = worker.DescribeConnections(static_cast<uint32_t>(i));
+      control_.Post([gathering, reply, records = std::move(records)]() mutable {
+        auto& all = gathering->records;
+        all.insert(all.end(), std::make_move_iterator(records.begin()),
+                   std::make_move_iterator(records.end()));
+        if (--gathering->missing == 0) reply(std::move(all));
+      });
+    });
+  }
+}
+
+// ---- the last phases of a drain ----
+
+void Server::Flush(std::function<void()> done) {
+  FlushLog();
+  if (!access_log_) {
+    done();
+    return;
+  }
+  access_log_->Flush([this, done = std::move(done)] { control_.Post(done); });
+}
+
+void Server::Release(std::function<void()> done) {
+  for (const auto& worker : workers_) {
+    worker->Stop([this, done] {
+      control_.Post([this, done] {
+        if (++workers_stopped_ < workers_.size()) return;
+        for (const auto& stopped : workers_) stopped->Join();
+        RemoveFiles();
+        done();
+      });
+    });
+  }
+}
+
+void Server::RemoveFiles() const {
+  for (const std::string& address : addresses_) {
+    if (address.starts_with("unix:")) unlink(address.c_str() + 5);
+  }
+  if (!snapshot_->config.pid_file.empty()) unlink(snapshot_->config.pid_file.c_str());
+}
+
+}  // namespace sluice

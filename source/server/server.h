@@ -1,0 +1,83 @@
+// The process: owns everything, wires it together, and runs the control thread.
+//
+//   control thread   signals, drain machine, admin, embedded origin
+//   N workers        see server/worker.h
+//   log thread       the access log
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "admin/admin_handler.h"
+#include "base/log_writer.h"
+#include "base/metrics.h"
+#include "lifecycle/drain.h"
+#include "lifecycle/fan_out.h"
+#include "lifecycle/signals.h"
+#include "net/uv_loop.h"
+#include "server/control_port.h"
+#include "server/embedded_origin.h"
+#include "server/remote_drainable.h"
+#include "server/worker.h"
+#include "sluice/result.h"
+
+namespace sluice {
+
+struct ServeOptions {
+  Config config;
+  std::string embedded_origin_for;  // name of a cluster that the embedded origin serves, or empty
+};
+
+class Server {
+ public:
+  // Binds every socket and compiles the configuration, so that whatever can be wrong is found here.
+  static Result<std::unique_ptr<Server>> Create(ServeOptions options);
+  ~Server();
+
+  // Serves until a drain has ended; returns the exit code (lifecycle/exit_code.h).
+  int Run();
+
+  // What is served where, a line each, for the person who started it.
+  std::vector<std::string> Describe() const;
+
+ private:
+  Server();
+
+  Result<void> StartLogs(const Config& config);
+  Result<void> StartEmbeddedOrigin(ServeOptions& options);
+  Result<void> BindListeners();
+  Result<void> BuildControl();
+  Result<void> WritePidFile() const;
+  void RemoveFiles() const;
+  void LogListening() const;
+
+  AdminSources MakeAdminSources();
+  void CollectConnections(std::function<void(std::vector<ConnectionRecord>)> reply);
+  void ReopenLogs();
+  void Flush(std::function<void()> done);
+  void Release(std::function<void()> done);
+
+  // Destroyed in reverse: the workers before the log they write to and the metrics they count in.
+  Metrics metrics_;
+  UvLoop control_;
+  MetricShard& control_shard_;
+  std::unique_ptr<AsyncLogWriter> access_log_;
+  std::shared_ptr<const Snapshot> snapshot_;
+  std::unique_ptr<EmbeddedOrigin> embedded_origin_;
+  std::unique_ptr<ControlPort> embedded_port_;
+  std::unique_ptr<ProcessBudgets> budgets_;
+  std::vector<std::string> addresses_;  // of the listeners, as bound
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<std::unique_ptr<RemoteDrainable>> remotes_;
+  std::unique_ptr<FanOut> fan_out_;
+  std::unique_ptr<DrainController> drain_;
+  std::unique_ptr<AdminHandler> admin_;
+  std::unique_ptr<ControlPort> admin_port_;
+  std::unique_ptr<Signals> signals_;
+  size_t workers_accepting_ = 0;
+  size_t workers_stopped_ = 0;
+};
+
+}  // namespace sluice

@@ -1,0 +1,43 @@
+#include "server/snapshot.h"
+
+#include <utility>
+
+namespace sluice {
+namespace {
+
+HttpOptions OptionsFor(const ListenerConfig& listener, const DrainConfig& drain) {
+  HttpOptions options;
+  options.limits.header_bytes = listener.limits.header_bytes;
+  options.limits.header_count = listener.limits.header_count;
+  options.limits.uri_bytes = listener.limits.uri_bytes;
+  options.limits.body_bytes = listener.limits.body_bytes;
+  options.limits.requests_per_connection = listener.limits.requests_per_connection;
+  options.timeouts.header = listener.timeouts.header;
+  options.timeouts.idle = listener.timeouts.idle;
+  options.timeouts.body = listener.timeouts.body;
+  options.timeouts.write = listener.timeouts.write;
+  options.timeouts.linger = drain.linger;
+  options.allow_connect = listener.allow_connect;
+  return options;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const Snapshot>> BuildSnapshot(Config config) {
+  auto snapshot = std::make_shared<Snapshot>();
+  snapshot->config = std::move(config);
+  for (const ListenerConfig& listener : snapshot->config.listeners) {
+    auto router = Router::Build(listener.virtual_hosts);
+    if (!router) return Fail("listener " + listener.name + ": " + router.error().message);
+    snapshot->listeners.push_back({OptionsFor(listener, snapshot->config.drain), std::move(*router),
+                                   std::make_unique<Forwarding>(listener)});
+  }
+  if (snapshot->config.access_log.enabled) {
+    auto line = AccessLogLine::FromConfig(snapshot->config.access_log);
+    if (!line) return Fail("access_log.text_format: " + line.error().message);
+    snapshot->access_log_line = std::make_shared<const AccessLogLine>(std::move(*line));
+  }
+  return std::shared_ptr<const Snapshot>(std::move(snapshot));
+}
+
+}  // namespace sluice

@@ -1,0 +1,90 @@
+#include "server/worker.h"
+
+#include <utility>
+
+namespace sluice {
+
+ProcessBudgets::ProcessBudgets(const Config& config) : process(config.max_connections) {
+  for (const ListenerConfig& listener : config.listeners) {
+    listeners.push_back(std::make_unique<ConnectionBudget>(listener.limits.connections));
+  }
+}
+
+Worker::Worker(std::shared_ptr<const Snapshot> snapshot, std::vector<Fd> sockets, uint64_t seed,
+               const Surroundings& surroundings)
+    : snapshot_(std::move(snapshot)),
+      loop_(seed),
+      dialer_(loop_),
+      connections_(loop_, surroundings.shard, [this](const DrainScope& scope) {
+        for (const auto& port : ports_) {
+          if (scope.Includes(port->direction())) port->StopAccepting();
+        }
+      }) {
+  const Config& config = snapshot_->config;
+  if (snapshot_->access_log_line != nullptr && surroundings.log != nullptr) {
+    access_log_ = std::make_unique<AccessLog>(
+        loop_, snapshot_->access_log_line,
+        surroundings.log->AddChannel(AccessLogDropped(surroundings.shard)));
+  }
+  for (const ClusterConfig& cluster : config.clusters) {
+    clusters_[cluster.name] =
+        std::make_unique<Cluster>(loop_, dialer_, cluster, surroundings.shard);
+  }
+  const ListeningPort::Services services{loop_, connections_, clusters_, access_log_.get(),
+                                         surroundings.shard};
+  for (size_t i = 0; i < config.listeners.size(); ++i) {
+    const ConnectionBudgets budgets{*surroundings.budgets.listeners[i],
+                                    surroundings.budgets.process};
+    ports_.push_back(std::make_unique<ListeningPort>(config.listeners[i], snapshot_->listeners[i],
+                                                     std::move(sockets[i]), budgets, services));
+  }
+}
+
+Worker::~Worker() = default;
+
+void Worker::Start(std::function<void()> accepting) {
+  loop_.Post([this, accepting = std::move(accepting)] {
+    for (const auto& port : ports_) port->StartAccepting();
+    accepting();
+  });
+  thread_ = std::thread([this] {
+    loop_.Run();
+    stopped_();
+  });
+}
+
+void Worker::Stop(std::function<void()> stopped) {
+  loop_.Post([this, stopped = std::move(stopped)]() mutable {
+    for (const auto& port : ports_) port->StopAccepting();
+    for (const auto& [name, cluster] : clusters_) cluster->CloseIdle();
+    stopped_ = std::move(stopped);
+    loop_.Stop();
+  });
+}
+
+void Worker::Join() {
+  if (thread_.joinable()) thread_.join();
+}
+
+std::vector<ConnectionRecord> Worker::DescribeConnections(uint32_t worker_index) {
+  std::vector<ConnectionRecord> records;
+  records.reserve(connections_.connection_count());
+  const TimePoint now = loop_.Now();
+  connections_.ForEachConnection([&](ServerConnection& connection) {
+    ConnectionRecord& record = records.emplace_back();
+    record.listener = connection.context().name;
+    record.peer = connection.info().peer;
+    record.state = connection.StateName();
+    record.worker = worker_index;
+    record.age = now - connection.accepted_at();
+    record.requests = connection.requests();
+    connection.codec().ForEachStream([&](const RequestRecord& request) {
+      record.in_flight.push_back({request.protocol, std::string(request.route),
+                                  now - request.started, request.bytes_in, request.bytes_out,
+                                  std::string(request.waiting_for)});
+    });
+  });
+  return records;
+}
+
+}  // namespace sluice

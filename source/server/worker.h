@@ -1,0 +1,69 @@
+// One worker: a thread with its loop, its listening sockets, its connections, its upstream pools and
+// its counters. It shares nothing that changes with any other thread; others reach it by Post.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "admin/admin_sources.h"
+#include "base/log_writer.h"
+#include "base/metrics.h"
+#include "net/fd.h"
+#include "net/socket_dialer.h"
+#include "net/uv_loop.h"
+#include "proxy/access_log.h"
+#include "server/listening_port.h"
+#include "server/snapshot.h"
+
+namespace sluice {
+
+// Of the whole process, by listener and in all.
+struct ProcessBudgets {
+  explicit ProcessBudgets(const Config& config);
+  std::vector<std::unique_ptr<ConnectionBudget>> listeners;
+  ConnectionBudget process;
+};
+
+class Worker {
+ public:
+  // `sockets`: one listening socket for each listener of the snapshot. `log` may be null. Budgets,
+  // shard and log must outlive the worker.
+  struct Surroundings {
+    ProcessBudgets& budgets;
+    MetricShard& shard;
+    AsyncLogWriter* log;
+  };
+  Worker(std::shared_ptr<const Snapshot> snapshot, std::vector<Fd> sockets, uint64_t seed,
+         const Surroundings& surroundings);
+  // The thread must have ended, or never have been started.
+  ~Worker();
+  Worker(const Worker&) = delete;
+
+  // Starts the thread and accepts; `accepting` is called on the worker's thread once it does.
+  void Start(std::function<void()> accepting);
+
+  // Closes what is idle and ends the thread; `stopped` is the last thing the thread calls.
+  void Stop(std::function<void()> stopped);
+  void Join();
+
+  UvLoop& loop() { return loop_; }
+
+  // Worker thread only.
+  ConnectionManager& connections() { return connections_; }
+  std::vector<ConnectionRecord> DescribeConnections(uint32_t worker_index);
+
+ private:
+  std::shared_ptr<const Snapshot> snapshot_;
+  UvLoop loop_;
+  SocketDialer dialer_;
+  std::unique_ptr<AccessLog> access_log_;
+  ClusterMap clusters_;
+  std::vector<std::unique_ptr<ListeningPort>> ports_;
+  ConnectionManager connections_;  // its connections refer to the ports
+  std::function<void()> stopped_;
+  std::thread thread_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,42 @@
+#include "upstream/cluster.h"
+
+#include <algorithm>
+
+namespace sluice {
+namespace {
+
+constexpr uint32_t kMinReplays = 3;
+
+}  // namespace
+
+Cluster::Cluster(Loop& loop, Dialer& dialer, const ClusterConfig& config, MetricShard& shard)
+    : loop_(loop),
+      config_(config),
+      metrics_(config.name, shard),
+      balancer_(LoadBalancer::Make(config.load_balancing)) {
+  for (const EndpointConfig& endpoint : config.endpoints) {
+    pools_.push_back(std::make_unique<EndpointPool>(loop, dialer, config, endpoint, metrics_));
+    loads_.push_back({.weight = endpoint.weight});
+  }
+}
+
+Cluster::Lease Cluster::Pick() {
+  const auto index = balancer_->Pick(loads_, loop_.random());
+  if (!index) return {};
+  ++loads_[*index].active;
+  return Lease(this, *index);
+}
+
+bool Cluster::TryReplay() {
+  uint32_t active = 0;
+  for (const EndpointLoad& load : loads_) active += load.active;
+  if (replays_ >= std::max(kMinReplays, active / 5)) return false;
+  ++replays_;
+  return true;
+}
+
+void Cluster::CloseIdle() {
+  for (const auto& pool : pools_) pool->CloseIdle();
+}
+
+}  // namespace sluice
