@@ -2,12 +2,13 @@
 """Sends SIGTERM to Sluice in the middle of load, many times, and says what became of every request.
 
 Each run starts a fresh process in front of a fast origin and a slow one, and puts load on it: busy
-keep-alive connections, some that pause between requests, and some whose responses take a while. The signal
-comes when a number of requests were answered. The clients go on until the port is gone. A request that was
-sent and not answered in full is `failed`; what Sluice says it had to end by force is `cut`. Both must be 0.
+keep-alive connections, some that pause between requests, and some whose responses take a while.
+The signal comes when a number of requests were answered. The clients go on until the port is gone.
+A request that was sent and not answered in full is `failed`; what Sluice says it had to end by
+force is `cut`. Both must be 0.
 
-Runs alternate between propagation delays: none (the listener goes away at once), and one under which new
-connections and requests are still served while responses advise closing.
+Runs alternate between propagation delays: none (the listener goes away at once), and one under
+which new connections and requests are still served while responses advise closing.
 """
 
 import argparse
@@ -205,8 +206,8 @@ def verdict(outcomes, idle, requests):
     for outcome in outcomes:
         if not outcome.clean:
             kinds = {name: outcome.count(name) for name in FAILURES if outcome.count(name)}
-            missed.append(f"with a propagation delay of {outcome.delay} not every request was served"
-                          f" ({kinds or 'see the table'})")
+            missed.append(f"with a propagation delay of {outcome.delay} not every request was "
+                          f"served ({kinds or 'see the table'})")
     if max(idle) * 1000 >= IDLE_TARGET_MS:
         missed.append(f"an idle process took {milliseconds(max(idle))} to exit, not under "
                       f"{IDLE_TARGET_MS} ms")
@@ -252,10 +253,11 @@ def main():
         bench = Bench(options, directory, origin.port, slow_port)
         each = -(-options.requests // options.runs)
         for number in range(options.runs):
-            # A little more than its share, at random: the signal must not find the same moment each time.
+            # A little more than its share, at random: the signal must not find the same moment.
             bench.run(outcomes[number % len(outcomes)], each + random.randrange(each // 20 + 1))
             if sys.stderr.isatty():
-                print(f"\r{number + 1} of {options.runs} drains ", end="", file=sys.stderr, flush=True)
+                print(f"\r{number + 1} of {options.runs} drains ", end="", file=sys.stderr,
+                      flush=True)
         idle = [bench.idle_exit() for _ in range(IDLE_STARTS)]
 
     print_outcomes(outcomes, idle)

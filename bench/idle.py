@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Measures the memory of an idle keep-alive connection, beside nginx and HAProxy.
 
-Opens many connections, makes one request on each, leaves them open, and reads what the proxy's memory has
-grown by (/proc/<pid>/smaps_rollup, over all processes of the proxy). Some connections are opened and closed
-beforehand, so that what a proxy allocates only once is not counted. The kernel's own memory for a socket is
-not part of any of these figures.
+Opens many connections, makes one request on each, leaves them open, and reads what the proxy's
+memory has grown by (/proc/<pid>/smaps_rollup, over all processes of the proxy). Some connections
+are opened and closed beforehand, so that what a proxy allocates only once is not counted. The
+kernel's own memory for a socket is not part of any of these figures.
 """
 
 import argparse
@@ -91,7 +91,7 @@ def parse_arguments():
 
 def main():
     options = parse_arguments()
-    # Both ends of every connection, and some for the connections to the origin, in separate processes.
+    # HAProxy wants two for each connection it could have.
     allow_open_files(options.connections * 2 + 4096)
     proxy_core, load_core = cores()
     found = {proxy.name: [] for proxy in proxies.chosen(options)}
@@ -108,9 +108,11 @@ def main():
     print(f"{options.connections:,} idle keep-alive connections, one request made on each")
     report.print_table(
         ["proxy", "Rss before", "Rss with them", "Rss per connection", "Pss per connection"],
-        [[name, f"{median(name, 'before') / 2**20:.1f} MiB", f"{median(name, 'after') / 2**20:.1f} MiB",
-          f"{median(name, 'Rss') / 1024:.2f} KiB", f"{median(name, 'Pss') / 1024:.2f} KiB"]
-         for name in found])
+        [[name,
+          f"{median(name, 'before') / 2**20:.1f} MiB",
+          f"{median(name, 'after') / 2**20:.1f} MiB",
+          f"{median(name, 'Rss') / 2**10:.2f} KiB",
+          f"{median(name, 'Pss') / 2**10:.2f} KiB"] for name in found])
 
 
 if __name__ == "__main__":

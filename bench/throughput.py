@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Measures Sluice beside nginx and HAProxy: the same work, in alternation, in one run.
 
-Each proxy has one worker, pinned to one core; wrk and the origin share the other. CPU microseconds per
-request are the user and system time of the proxy alone. Medians over the rounds; ratios are the median of
-the rounds' ratios, because two runs next to each other see the same machine.
+Each proxy has one worker, pinned to one core; wrk and the origin share the other. CPU microseconds
+per request are the user and system time of the proxy alone. Medians over the rounds; ratios are the
+median of the rounds' ratios, because two runs next to each other see the same machine.
 """
 
 import argparse

@@ -10,7 +10,8 @@ find_package(CLI11 REQUIRED)
 find_package(OpenSSL 3.0 REQUIRED)
 find_package(Llhttp 8.1 REQUIRED)
 
-# These have no CMake package everywhere, or one that asks for more than we link (prometheus-cpp: curl, civetweb).
+# These have no CMake package everywhere, or one that asks for more than we link (prometheus-cpp:
+# curl and civetweb).
 pkg_check_modules(LIBUV REQUIRED IMPORTED_TARGET libuv>=1.44)
 pkg_check_modules(NGHTTP2 REQUIRED IMPORTED_TARGET libnghttp2>=1.52)
 pkg_check_modules(YAML_CPP REQUIRED IMPORTED_TARGET yaml-cpp>=0.7)

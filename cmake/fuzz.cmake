@@ -1,6 +1,7 @@
-# test/fuzz/<name>_fuzzer.cc becomes fuzz_<name>. With SLUICE_FUZZ it is a libFuzzer binary. Everywhere else it is
-# linked with a small driver that runs the corpus in test/fuzz/corpus/<name>/ and seeded mutations of it, and
-# is a test like any other: no parser changes without its fuzz target having run.
+# test/fuzz/<name>_fuzzer.cc becomes fuzz_<name>. With SLUICE_FUZZ it is a libFuzzer binary.
+# Everywhere else it is linked with a small driver that runs the corpus in test/fuzz/corpus/<name>/
+# and seeded mutations of it, and is a test like any other: no parser changes without its fuzz
+# target having run.
 
 file(GLOB fuzzers CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/test/fuzz/*_fuzzer.cc")
 foreach(source ${fuzzers})

@@ -1,5 +1,5 @@
-# How our own code is compiled: the target sluice_options carries include paths, warnings, hardening and
-# sanitizers. Third-party code does not link it, so its warnings stay its own.
+# How our own code is compiled: the target sluice_options carries include paths, warnings and
+# hardening. Third-party code does not link it, so its warnings stay its own.
 
 add_library(sluice_options INTERFACE)
 target_compile_features(sluice_options INTERFACE cxx_std_20)
@@ -15,7 +15,8 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_L
   target_compile_options(sluice_options INTERFACE -Wno-restrict)
 endif()
 
-# A network daemon is hardened where that is almost free; frame pointers let perf walk the stack in production.
+# A network daemon is hardened where that is almost free; frame pointers let perf walk the stack in
+# production.
 target_compile_options(sluice_options INTERFACE -fno-omit-frame-pointer -fstack-protector-strong)
 target_compile_definitions(sluice_options INTERFACE
   $<$<CONFIG:Release>:_FORTIFY_SOURCE=2>
@@ -28,7 +29,8 @@ if(SLUICE_FUZZ)
   string(JOIN "," sanitizers fuzzer-no-link ${sanitizers})
 endif()
 if(sanitizers)
-  # -O1 overrides the build type's level: instrumented code compiles far faster and runs hardly slower.
-  add_compile_options(-fsanitize=${sanitizers} -fno-sanitize-recover=all -fno-omit-frame-pointer -O1)
+  # -O1 overrides the build type's level: instrumented code compiles far faster so.
+  add_compile_options(
+    -fsanitize=${sanitizers} -fno-sanitize-recover=all -fno-omit-frame-pointer -O1)
   add_link_options(-fsanitize=${sanitizers})
 endif()

@@ -1,5 +1,5 @@
-# Tests mirror source/: test/<folder>/*_test.cc becomes the executable test_<folder>; a *_test.py is run as it
-# stands. Labels choose: `ctest -L unit`, `-L sim`, `-L integration`, `-L e2e`, `-L fuzz`, `-L layering`.
+# Tests mirror source/: test/<folder>/*_test.cc becomes the executable test_<folder>; a *_test.py is
+# run as it stands. Labels choose: `ctest -L unit`, sim, integration, e2e, fuzz, layering.
 
 find_package(GTest REQUIRED)
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
@@ -16,14 +16,16 @@ endif()
 target_include_directories(sluice_test_support ${scope} "${CMAKE_CURRENT_SOURCE_DIR}/test")
 target_link_libraries(sluice_test_support ${scope} sluice_cli GTest::gmock GTest::gtest)
 # The real binary and the tree, for tests that start the one or read files of the other.
+set(binary "${CMAKE_CURRENT_BINARY_DIR}/sluice")
+set(source_dir "${CMAKE_CURRENT_SOURCE_DIR}")
 target_compile_definitions(sluice_test_support ${scope}
-  SLUICE_BINARY="${CMAKE_CURRENT_BINARY_DIR}/sluice" SLUICE_SOURCE_DIR="${CMAKE_CURRENT_SOURCE_DIR}")
+  SLUICE_BINARY="${binary}" SLUICE_SOURCE_DIR="${source_dir}")
 
 # sluice_python_test(<name> <script> <label>)
 function(sluice_python_test name script label)
   add_test(NAME ${name} COMMAND "${Python3_EXECUTABLE}" "${script}")
   set_tests_properties(${name} PROPERTIES LABELS ${label} TIMEOUT 300
-    ENVIRONMENT "SLUICE_BINARY=${CMAKE_CURRENT_BINARY_DIR}/sluice;SLUICE_SOURCE_DIR=${CMAKE_CURRENT_SOURCE_DIR}")
+    ENVIRONMENT "SLUICE_BINARY=${binary};SLUICE_SOURCE_DIR=${source_dir}")
 endfunction()
 
 # sluice_tests(<folder> <label> [<test property> <value>]...)

@@ -1,7 +1,7 @@
 # The library sluice_version: sluice/version.h, and the git revision behind it.
 #
-# The revision lives in a .cc of its own, rewritten at build time and only when it changed: a new commit
-# recompiles one small file and relinks, nothing else.
+# The revision lives in a .cc of its own, rewritten at build time and only when it changed: a new
+# commit recompiles one small file and relinks, nothing else.
 
 set(version_dir "${PROJECT_BINARY_DIR}/generated")
 configure_file("${PROJECT_SOURCE_DIR}/cmake/version.h.in" "${version_dir}/sluice/version.h" @ONLY)

@@ -3,9 +3,9 @@
 
     layering_test.py [TREE]
 
-Fails on an include that a folder is not allowed, on a library outside the room it belongs to, and on a circle
-of includes. Tests and benches may include anything. Before it looks at the tree it checks itself on includes
-made up to be wrong.
+Fails on an include that a folder is not allowed, on a library outside the room it belongs to, and
+on a circle of includes. Tests and benches may include anything. Before it looks at the tree it
+checks itself on includes made up to be wrong.
 """
 
 import os
@@ -18,6 +18,7 @@ from pathlib import Path
 ALLOWED = {
     "base": [],
     "sluice": ["base"],
+    "seams": ["sluice", "base"],
     "config": ["sluice", "base"],
     "net": ["sluice", "base"],
     # The data wing.
@@ -28,12 +29,13 @@ ALLOWED = {
     "lifecycle": ["config", "net/listener.h", "sluice", "base"],
     "admin": ["lifecycle", "config", "net/listener.h", "sluice", "base"],
     # Where the wings meet.
-    "server": ["proxy", "upstream", "http", "admin", "lifecycle", "net", "config", "sluice", "base"],
+    "server": ["proxy", "upstream", "http", "admin", "lifecycle", "net", "config", "sluice",
+               "base"],
     "cli": ["server", "admin", "lifecycle", "net", "config", "sluice", "base"],
     "main": ["cli", "sluice", "base"],
 }
 
-# A library lives in one room, so that it can be replaced there: header prefix -> where it may be included.
+# A library lives in one room, so that it can be replaced there: header prefix -> its room.
 ROOMS = {
     "uv.h": ["source/net/", "source/lifecycle/signals"],
     "uv/": ["source/net/", "source/lifecycle/signals"],
@@ -41,7 +43,7 @@ ROOMS = {
     "nghttp2/": ["source/http/h2"],
     "openssl/": ["source/net/tls"],
     "yaml-cpp/": ["source/config/loader"],
-    "re2/": ["source/proxy/"],
+    "re2/": ["source/config/", "source/proxy/"],  # checked where it is read, run where it routes
     "CLI/": ["source/cli/"],
     "gtest/": [],
     "gmock/": [],
@@ -83,7 +85,8 @@ def check_include(path, bracket, header, known):
     if target not in ALLOWED:
         return f"{target} is not a folder of the pyramid"
     if not allows(folder, header):
-        return f"{folder} may not include {header} (it may include: {', '.join(ALLOWED[folder]) or 'nothing'})"
+        allowed = ", ".join(ALLOWED[folder]) or "nothing"
+        return f"{folder} may not include {header} (besides itself: {allowed})"
     return None
 
 
@@ -166,11 +169,12 @@ def check_self():
     }
     for path, text in wrong.items():
         complaints = check({path: text, "source/net/udp.h": ""})
-        assert len(complaints) == 1 and complaints[0].startswith(path + ":1:"), (path, text, complaints)
+        assert len(complaints) == 1, (path, text, complaints)
+        assert complaints[0].startswith(path + ":1:"), complaints
 
     right = {
-        "source/base/log.cc": '#include "base/log.h"\n#include <spdlog/spdlog.h>\n#include "sluice/version.h"',
-        "include/sluice/loop.h": '#include "sluice/result.h"\n#include "base/gate.h"\n#include <string>',
+        "source/base/log.cc": '#include <spdlog/spdlog.h>\n#include "sluice/version.h"',
+        "include/sluice/loop.h": '#include "sluice/result.h"\n#include "base/gate.h"',
         "source/http/h1_codec.cc": '#include "http/h1_codec.h"\n#include <llhttp.h>',
         "source/net/uv_loop.h": "#include <uv.h>",
         "source/net/tls_transport.cc": "#include <openssl/ssl.h>",
@@ -178,9 +182,9 @@ def check_self():
         "source/lifecycle/signals.cc": "#include <uv.h>",
         "source/lifecycle/drain.cc": '#include "net/listener.h"\n#include "config/config.h"',
         "source/config/loader.cc": "#include <yaml-cpp/yaml.h>",
-        "source/proxy/router.cc": '#include <re2/re2.h>\n#include "config/config.h"\n#include "upstream/cluster.h"',
+        "source/proxy/router.cc": '#include <re2/re2.h>\n#include "config/config.h"',
         "source/admin/admin.cc": '#include "sluice/handler.h"\n#include "lifecycle/drain.h"',
-        "source/server/server.cc": '#include "proxy/proxy.h"\n#include "admin/admin.h"\n#include "net/tcp.h"',
+        "source/server/server.cc": '#include "proxy/proxy.h"\n#include "admin/admin.h"',
         "source/main.cc": '#include "cli/cli.h"',
     }
     assert check(right) == [], check(right)

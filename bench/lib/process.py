@@ -1,6 +1,6 @@
 """Child processes pinned to a core, and what /proc says they cost.
 
-A bench ends only what it started: each Process is a context manager that stops its own child, by id.
+A bench ends only what it started: each Process stops its own child, by id, when its `with` ends.
 """
 
 import os

@@ -1,6 +1,9 @@
-"""The proxies under test. Each writes its configuration, starts on one core with one worker, and says when
-it is ready. The peers are set up as somebody would who wants them to win: connections to the origin are kept
-and reused, nothing is logged, no body touches the disk.
+"""The proxies under test. Each writes its configuration, starts on one core with one worker, and
+says when it is ready.
+
+The peers are set up as somebody would who wants them to win: connections to the origin are kept and
+reused, nothing is logged, no body touches the disk. nginx's large buffers and HAProxy's splicing
+were tried against the defaults and are faster.
 """
 
 import os
@@ -195,5 +198,6 @@ def add_arguments(parser):
 def chosen(options):
     unknown = [name for name in options.only if name not in PROXIES]
     if unknown:
-        raise SystemExit(f"bench: no such proxy: {', '.join(unknown)}; there are: {', '.join(PROXIES)}")
+        raise SystemExit(f"bench: no such proxy: {', '.join(unknown)}; "
+                         f"there are: {', '.join(PROXIES)}")
     return [PROXIES[name](options) for name in options.only]

@@ -7,7 +7,7 @@ import subprocess
 
 
 def print_table(header, rows):
-    """A Markdown table, aligned so that it reads well in a terminal too. Numbers stand to the right."""
+    """A Markdown table, aligned to read well in a terminal too. Numbers stand to the right."""
     cells = [header, *[[str(cell) for cell in row] for row in rows]]
     widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
     right = [all(is_number(row[i]) for row in cells[1:]) for i in range(len(header))]

@@ -1,4 +1,4 @@
-"""A directory for one run of a bench, gone afterwards; and a bench that cleans up when it is ended."""
+"""A directory for one run of a bench, gone afterwards, however the bench ends."""
 
 import contextlib
 import pathlib
@@ -11,7 +11,7 @@ import tempfile
 
 @contextlib.contextmanager
 def workspace():
-    """Gives a directory for configuration and logs, and one in memory for the bodies that are served."""
+    """Gives a directory for configuration and logs, and one in memory for bodies to serve."""
     # Ended from outside, a bench must still stop what it started.
     signal.signal(signal.SIGTERM, lambda *unused: sys.exit(143))
     shared = pathlib.Path("/dev/shm")

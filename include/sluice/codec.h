@@ -78,7 +78,9 @@ class ServerCodec {
   // when it is idle and has nothing to say: the host then gives it the idle grace and finishes.
   virtual bool BeginDrain() = 0;
 
-  // Ends every stream now, as the drain's table says for its protocol, then Finish or Drop.
+  // Ends every stream now, as the drain's table says for its protocol, then Finish or Drop. A
+  // response that was handed over whole and only has to leave is let go on: the host calls Cut again
+  // after a bounded wait, which then ends it.
   virtual void Cut() = 0;
 
   virtual size_t stream_count() const = 0;

@@ -38,7 +38,7 @@ std::string_view StreamEndName(StreamEnd end);
 struct DownstreamInfo {
   std::string_view listener;  // its name; lives as long as the listener's configuration
   std::string peer;  // "127.0.0.1:41234" or "unix:"
-  std::string_view peer_host;  // `peer` without the port
+  std::string_view peer_host;  // `peer` without the port; all of it on a Unix socket
   bool tls = false;
 };
 

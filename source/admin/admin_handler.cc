@@ -13,6 +13,9 @@ namespace {
 constexpr uint64_t kMaxBody = 64 * 1024;
 constexpr size_t kMaxConnectionsListed = 10'000;
 
+// For workers to list their connections. One that hangs must not hang who asks about it.
+constexpr Duration kAnswerBound = std::chrono::seconds(5);
+
 constexpr std::string_view kText = "text/plain; charset=utf-8";
 constexpr std::string_view kJson = "application/json";
 constexpr std::string_view kYaml = "application/yaml";
@@ -78,16 +81,21 @@ class AdminHandler::Request final : public RequestReceiver, public Deferred {
   enum class Awaits : uint8_t { kNothing, kBegun, kPropagated };
 
   Request(AdminHandler& handler, uint64_t id, ServerStream& stream)
-      : handler_(handler), id_(id), stream_(stream) {}
+      : handler_(handler),
+        id_(id),
+        stream_(stream),
+        give_up_(handler.loop_.timers(), Delegate::Bind<&Request::OnGiveUp>(this)) {}
 
   uint64_t id() const { return id_; }
   const RequestHead& head() const { return stream_.request(); }
   const DownstreamInfo& downstream() const { return stream_.downstream(); }
   Awaits awaits() const { return awaits_; }
   void Await(Awaits what) { awaits_ = what; }
+  void GiveUpAfter(Duration bound) { give_up_.Set(handler_.loop_.Now() + bound); }
 
   // Ends the stream; `answer` is kept, because its body is lent until the dispatch ends.
   void Send(Answer answer) {
+    give_up_.Stop();
     answer_ = std::move(answer);
     ResponseHead response;
     response.status = answer_.status;
@@ -117,11 +125,14 @@ class AdminHandler::Request final : public RequestReceiver, public Deferred {
   void OnReset(StreamEnd) override { handler_.Forget(id_); }
 
  private:
+  void OnGiveUp() { handler_.Refuse(*this, 504, "the workers did not answer in time"); }
+
   AdminHandler& handler_;
   const uint64_t id_;
   ServerStream& stream_;
   uint64_t body_bytes_ = 0;
   Awaits awaits_ = Awaits::kNothing;
+  Timer give_up_;
   Answer answer_;
 };
 
@@ -209,6 +220,7 @@ void AdminHandler::ShowConfig(Request& request) {
 }
 
 void AdminHandler::Connections(Request& request) {
+  request.GiveUpAfter(kAnswerBound);
   sources_.connections([this, id = request.id()](std::vector<ConnectionRecord> connections) {
     std::string json = ConnectionsJson(std::move(connections), kMaxConnectionsListed);
     Reply(id, {200, std::move(json) + "\n", kJson, {}});

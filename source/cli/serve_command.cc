@@ -14,13 +14,14 @@
 namespace sluice {
 namespace {
 
-// Listens on what is asked for, in front of one endpoint.
+// Listens on what is asked for, in front of one endpoint: that of --to, or the embedded origin's,
+// which takes the place of this one when its port is known.
 constexpr char kOneService[] = R"(listeners:
   - address: 127.0.0.1:8080
     cluster: service
 clusters:
   - name: service
-    endpoints: ["127.0.0.1:0"]
+    endpoints: ["127.0.0.1:1"]
 )";
 constexpr char kCluster[] = "service";
 

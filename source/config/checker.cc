@@ -15,6 +15,9 @@ using std::chrono::seconds;
 // Most servers close an idle connection by then: nginx after 75 s, Apache after 5, Node after 5.
 constexpr Duration kCommonUpstreamIdle = seconds(75);
 
+// A shorter grace period is no reason to complain of what nobody wrote.
+constexpr Duration kDefaultStall = ListenerTimeouts{}.write;
+
 std::string Value(std::string_view key, Duration value) {
   return std::string(key) + " (" + FormatDuration(value) + ")";
 }
@@ -147,7 +150,7 @@ class Checker {
     if (timeout == Duration{}) {
       Warn(Value(key, timeout) + ": a client that stops " + what +
            " is held until the drain's deadline cuts it; set it, 30s is the default");
-    } else if (timeout > drain_.grace_period) {
+    } else if (timeout > std::max(drain_.grace_period, kDefaultStall)) {
       Warn(Value(key, timeout) + " is longer than " +
            Value("drain.grace_period", drain_.grace_period) + ": a client that stops " + what +
            " outlasts every drain and is cut; shorten the timeout");

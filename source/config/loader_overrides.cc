@@ -88,8 +88,11 @@ class Walk {
       problem_ = "'" + Join(0, next_) + "' is not written as a list";
       return nullptr;
     }
+    // The label first: an address starts like a position.
+    if (ConfigNode* item = AtLabel(node)) return item;
     if (IsIndex(steps_[next_])) return AtIndex(node);
-    return AtLabel(node);
+    ReportLabel(*node);
+    return nullptr;
   }
 
   ConfigNode* AtIndex(ConfigNode* node) {
@@ -118,16 +121,19 @@ class Walk {
         return &item;
       }
     }
+    return nullptr;
+  }
+
+  void ReportLabel(const ConfigNode& list) {
     const std::string& step = steps_[next_];
     std::vector<std::string> known;
-    for (const ConfigNode& item : node->items) {
+    for (const ConfigNode& item : list.items) {
       for (std::string& label : Labels(item)) known.push_back(std::move(label));
     }
     const std::string nearest = NearestName(step, known);
     problem_ =
         "there is no element named " + QuotedForMessage(step) + "; expected a name or an index";
     if (!nearest.empty()) problem_ += "; did you mean '" + nearest + "'";
-    return nullptr;
   }
 
   std::string Join(size_t begin, size_t end) const {

@@ -216,12 +216,13 @@ class TreeBuilder final : public YAML::EventHandler {
 
   void TakeValue(ConfigNode node) {
     Level& level = levels_.back();
+    // Where nothing is written, the mark is wherever the parser noticed.
+    if (node.kind == ConfigNode::Kind::kNull)
+      node.at = level.has_key ? level.key_at : level.node.at;
     if (level.node.kind == ConfigNode::Kind::kSequence) {
       level.node.items.push_back(std::move(node));
       return;
     }
-    // Nothing is written there, and the mark is wherever the parser noticed.
-    if (node.kind == ConfigNode::Kind::kNull) node.at = level.key_at;
     if (!level.duplicate) {
       level.node.entries.push_back({std::move(level.key), level.key_at, std::move(node)});
     }
@@ -242,6 +243,9 @@ class TreeBuilder final : public YAML::EventHandler {
 std::string SyntaxHint(const std::string& text, const YAML::Exception& error) {
   if (error.msg == YAML::ErrorMsg::DOC_IN_SCALAR || error.msg == YAML::ErrorMsg::EOF_IN_SCALAR) {
     return "; a quote is not closed";
+  }
+  if (error.msg == YAML::ErrorMsg::UNKNOWN_TOKEN) {
+    return "; put a text in quotes that starts with % or @, or has a ? inside braces";
   }
   const YAML::Mark& mark = error.mark;
   std::istringstream lines(text);

@@ -143,13 +143,13 @@ void ConnectionManager::BeginDrain(const DrainOrder& order, std::function<void()
   const DrainScope before = drain_ ? drain_->scope : DrainScope{false, false};
   drain_ = order;
   idle_grace_begins_ = loop_.Now();
-  stop_accepting_(order.scope);
   connections_.ForEach([&](ServerConnection& connection) {
     const Direction direction = connection.context().direction;
     if (!order.scope.Includes(direction) || before.Includes(direction)) return;
     ++progress_.told;
     connection.BeginDrain(NextIdleGraceEnd());
   });
+  stop_accepting_(order.scope);  // what was queued is told as it is accepted
   auto after_inbound = [this, scope = order.scope, done = std::move(done)] {
     if (scope.outbound) {
       WhenEmpty(Direction::kOutbound, done);

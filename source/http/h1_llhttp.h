@@ -9,6 +9,11 @@
 #include "llhttp.h"
 #include "sluice/message.h"
 
+// llhttp 8 holds two parsers, and the lenient one takes spaces in field names. Later ones hold one.
+#if LLHTTP_VERSION_MAJOR < 9 && !LLHTTP_STRICT_MODE
+#error "compile llhttp and its users with LLHTTP_STRICT_MODE=1"
+#endif
+
 namespace sluice {
 
 // What llhttp found in the bytes it was given. It is given whole heads, which are in one piece, so

@@ -128,7 +128,8 @@ void H1ServerCodec::CountStream() {
 }
 
 void H1ServerCodec::OnHead(H1Framing framing, bool keep_alive) {
-  if (!keep_alive) stream_->close_after_ = true;
+  stream_->close_after_ = !keep_alive;
+  stream_->client_closes_ = !keep_alive && framing == H1Framing::kNone;
   request_framing_ = framing;
   head_ready_ = true;
   // The handler runs outside of the parser, where it may end the connection without harm.
@@ -246,7 +247,14 @@ void H1ServerCodec::OnResponseLeft() {
 bool H1ServerCodec::TurnOver() {
   H1ServerStream& stream = *stream_;
   if (stream.tunnel()) return false;
+  if (stream.client_closes_ && !HasPipelined()) {
+    // RFC 9112 9.6: lingering protects the response from the reset that later requests would cause.
+    // A client that said close must not send any, so the connection can go at once.
+    Drop(false);
+    return false;
+  }
   if (stream.close_after_) {
+    if (cut_before_) CutKept();
     Finish();
     return false;
   }
@@ -290,7 +298,8 @@ void H1ServerCodec::Refuse(int status, std::string_view detail, StreamEnd why) {
   const std::string_view reason = ReasonPhrase(status);
   char* body = host_.loop().Scratch(reason.size() + detail.size() + 4);
   char* at = body;
-  for (const std::string_view part : {reason, std::string_view(": "), detail, std::string_view("\n")}) {
+  for (const std::string_view part :
+       {reason, std::string_view(": "), detail, std::string_view("\n")}) {
     std::memcpy(at, part.data(), part.size());
     at += part.size();
   }
@@ -392,10 +401,36 @@ void H1ServerCodec::Cut() {
     Finish();
   } else if (stream_->response_state_ == ResponseState::kNone) {
     Refuse(503, "drain_deadline", StreamEnd::kCut);
+  } else if (stream_->response_state_ == ResponseState::kEnded &&
+             !std::exchange(cut_before_, true)) {
+    // All of it is on its way. It has the host's last bounded wait to leave; only then is it cut.
+    stream_->close_after_ = true;
   } else {
     stream_->record_.detail = "drain_deadline";
     ResetReceiver(StreamEnd::kCut);
-    BreakOff(StreamEnd::kCut);
+    if (cut_before_) {
+      EndStream(StreamEnd::kCut);
+      Drop(true);
+    } else {
+      BreakOff(StreamEnd::kCut);
+    }
+  }
+}
+
+// Requests that were sent ahead and read, and that no response has said goodbye to: they were accepted,
+// so each is put on record.
+void H1ServerCodec::CutKept() {
+  while (!kept_.empty()) {
+    ReleaseStream();
+    StartStream();
+    const size_t used = parser_.Execute(kept_.view());
+    const bool whole = std::exchange(head_ready_, false) && request_framing_ == H1Framing::kNone;
+    if (!whole && !parser_.in_message()) return;  // only empty lines
+    CountStream();
+    stream_->record_.detail = "drain_deadline";
+    EndStream(StreamEnd::kCut);
+    if (!whole) return;  // the rest is its body, or the head is not complete
+    kept_.Consume(used);
   }
 }
 

@@ -64,6 +64,8 @@ class H1ServerCodec final : public ServerCodec, private H1Events {
   // record: kComplete for an answer that is the client's own fault.
   void Refuse(int status, std::string_view detail, StreamEnd why);
 
+  void CutKept();
+
   // Ends a response before its end, in a way the client can see.
   void BreakOff(StreamEnd why);
 
@@ -90,6 +92,7 @@ class H1ServerCodec final : public ServerCodec, private H1Events {
   bool feeding_ = false;     // inside Feed: the stream must not be replaced under it
   bool head_ready_ = false;  // parsed, not dispatched yet
   bool eof_ = false;
+  bool cut_before_ = false;  // the second Cut finds a response that still has not left
 };
 
 }  // namespace sluice

@@ -22,7 +22,7 @@ void H1ServerStream::Recycle() {
   request_state_ = RequestState::kHead;
   response_state_ = ResponseState::kNone;
   response_framing_ = H1Framing::kNone;
-  close_after_ = request_paused_ = continue_sent_ = in_flight_ = false;
+  close_after_ = client_closes_ = request_paused_ = continue_sent_ = in_flight_ = false;
 }
 
 const DownstreamInfo& H1ServerStream::downstream() const { return codec_->host_.downstream(); }

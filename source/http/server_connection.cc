@@ -1,5 +1,6 @@
 #include "http/server_connection.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "http/connection_manager.h"
@@ -17,7 +18,10 @@ ServerConnection::ServerConnection(ConnectionManager& manager, ListenerContext& 
       accepted_at_(manager.loop().Now()) {
   info_.listener = context.name;
   info_.peer = transport_->PeerAddress();
-  info_.peer_host = std::string_view(info_.peer).substr(0, info_.peer.rfind(':'));
+  info_.peer_host = info_.peer;
+  if (!info_.peer.starts_with("unix:")) {
+    info_.peer_host = info_.peer_host.substr(0, info_.peer_host.rfind(':'));
+  }
 }
 
 ServerConnection::~ServerConnection() {
@@ -66,7 +70,11 @@ void ServerConnection::OnWritable() {
 }
 
 void ServerConnection::OnWriteShut() {
-  if (state_ != State::kFinishing) return;
+  write_shut_ = true;
+  if (state_ == State::kFinishing) Linger();
+}
+
+void ServerConnection::Linger() {
   if (eof_) {
     Close();
     return;
@@ -101,7 +109,7 @@ void ServerConnection::OnRequest(ServerStream& stream, bool end_stream) {
 }
 
 void ServerConnection::OnProgress(Expecting expecting) {
-  if (state_ != State::kOpen && state_ != State::kIdleGrace) return;
+  if (cut_ || (state_ != State::kOpen && state_ != State::kIdleGrace)) return;
   const bool idle = expecting == Expecting::kFirstRequest || expecting == Expecting::kNextRequest;
   // A head has a fixed time to arrive in, from its first byte: a byte now and then does not extend
   // it (slowloris). Everything else starts anew whenever something moves.
@@ -121,9 +129,14 @@ bool ServerConnection::ShouldAdviseClose() { return draining_ || manager_.Should
 
 void ServerConnection::Finish() {
   state_ = State::kFinishing;
+  if (write_shut_) {  // by a tunnel whose response side ended first
+    Linger();
+    return;
+  }
   transport_->ShutdownWrite();
   queued_at_last_look_ = transport_->queued_bytes();
-  timer_.Set(loop().Now() + (cut_ ? options().timeouts.linger : options().timeouts.write));
+  const HttpTimeouts& timeouts = options().timeouts;
+  timer_.Set(loop().Now() + (cut_ ? timeouts.linger : std::max(timeouts.write, timeouts.linger)));
 }
 
 void ServerConnection::Drop(bool visibly_broken) {
@@ -163,8 +176,10 @@ Duration ServerConnection::LimitFor(Expecting expecting) const {
 void ServerConnection::OnTimer() {
   switch (state_) {
     case State::kOpen:
-      if (expecting_ == Expecting::kResponseTaken &&
-          transport_->queued_bytes() < queued_at_last_look_) {
+      if (cut_) {
+        codec_->Cut();
+      } else if (expecting_ == Expecting::kResponseTaken &&
+                 transport_->queued_bytes() < queued_at_last_look_) {
         OnProgress(expecting_);  // slow, but it moves
       } else {
         codec_->OnTimeout(expecting_);
@@ -221,6 +236,8 @@ void ServerConnection::Cut() {
   cut_ = true;
   if (state_ == State::kOpen || state_ == State::kIdleGrace) {
     codec_->Cut();
+    const bool still_leaving = state_ == State::kOpen;
+    if (still_leaving) timer_.Set(loop().Now() + options().timeouts.linger);
   } else if (state_ == State::kFinishing) {
     timer_.Set(loop().Now() + options().timeouts.linger);
   }

@@ -86,6 +86,7 @@ class ServerConnection final : public Deferred,
   void OnTimer();
   void OnIdleGraceOver();
   void OnFlushTimer();
+  void Linger();
   Duration LimitFor(Expecting expecting) const;
   void Close();
 
@@ -104,6 +105,7 @@ class ServerConnection final : public Deferred,
   bool draining_ = false;
   bool cut_ = false;
   bool eof_ = false;
+  bool write_shut_ = false;
 };
 
 }  // namespace sluice

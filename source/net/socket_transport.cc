@@ -150,8 +150,7 @@ void SocketTransport::Read() {
   if (got > 0) {
     if (events_ != nullptr) events_->OnData({loop_.read_buffer(), static_cast<size_t>(got)});
   } else if (got == 0) {
-    read_side_ = Side::kShut;
-    UpdateInterest();
+    read_side_ = Side::kShut;  // OnReady drops the interest, unless the owner closes right away
     if (write_error_ != 0) {
       Fail(write_error_);
     } else if (events_ != nullptr) {

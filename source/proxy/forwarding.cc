@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <charconv>
 #include <cstdint>
 #include <cstring>
@@ -104,18 +105,29 @@ bool IsSaneRequestId(std::string_view id) {
   return !id.empty() && id.size() <= kMaxRequestId && IsVisibleAscii(id);
 }
 
+// "000102...ff": two digits for each byte.
+constexpr std::array<char, 512> kHexPairs = [] {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::array<char, 512> pairs{};
+  for (size_t byte = 0; byte < 256; ++byte) {
+    pairs[2 * byte] = kDigits[byte >> 4];
+    pairs[2 * byte + 1] = kDigits[byte & 0xf];
+  }
+  return pairs;
+}();
+
 // A version 4 UUID (RFC 9562 5.4): unique, not secret.
 std::string_view NewUuid(Random& random, Arena& arena) {
-  constexpr char kDigits[] = "0123456789abcdef";
   constexpr size_t kLength = 36;
   const uint64_t high = (random.Next() & ~uint64_t{0xf000}) | 0x4000;
   const uint64_t low = (random.Next() & ~(uint64_t{3} << 62)) | uint64_t{1} << 63;
   char* const out = arena.Allocate(kLength);
   char* end = out;
-  for (int digit = 0; digit < 32; ++digit) {
-    if (digit == 8 || digit == 12 || digit == 16 || digit == 20) *end++ = '-';
-    const uint64_t half = digit < 16 ? high : low;
-    *end++ = kDigits[half >> (60 - digit % 16 * 4) & 0xf];
+  for (int byte = 0; byte < 16; ++byte) {
+    if (byte == 4 || byte == 6 || byte == 8 || byte == 10) *end++ = '-';
+    const uint64_t half = byte < 8 ? high : low;
+    std::memcpy(end, &kHexPairs[2 * (half >> (56 - byte % 8 * 8) & 0xff)], 2);
+    end += 2;
   }
   return {out, kLength};
 }

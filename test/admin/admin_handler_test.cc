@@ -158,6 +158,16 @@ TEST_F(AdminHandlerTest, AClientThatLeftIsNotAnswered) {
   EXPECT_EQ(stream.status(), 0);
 }
 
+TEST_F(AdminHandlerTest, AWorkerThatHangsDoesNotHangConnections) {
+  FakeStream& stream = Ask("GET", "/connections");
+  RunFor(milliseconds(4999));
+  EXPECT_FALSE(stream.over());
+  RunFor(milliseconds(1));
+  EXPECT_EQ(stream.status(), 504);
+  loop_.Dispatch([this] { reply_({}); });
+  RunFor(seconds(10));
+}
+
 TEST_F(AdminHandlerTest, DrainShowsStateAndProgress) {
   Ready();
   target_.SetInFlight(3);

@@ -72,7 +72,7 @@ TEST(Errors, AWrongType) {
   EXPECT_EQ(Problem(Route("{cluster: [a]}")),
             "test.yaml:4:15: listeners[0].routes[0].cluster: a list; expected name");
   EXPECT_EQ(Problem("listeners:\n-\n"),
-            "test.yaml:1:1: listeners[0]: an empty element; expected a "
+            "test.yaml:2:1: listeners[0]: an empty element; expected a "
             "section");
 }
 
@@ -303,6 +303,7 @@ TEST(Errors, BrokenYaml) {
        "supported"},
       {"a: &x {b: 1}\nc: {<<: *x}\n", "test.yaml:2:5: .*merge keys .* are not supported.*"},
       {"? [a]\n: b\n", "test.yaml:.*a key that is not a plain word"},
+      {"a: {b: c?d}\n", "test.yaml:1:10: .*unknown token; put a text in quotes .*"},
       {"a: *b\n", "test.yaml:.*the referenced anchor is not defined"},
       {"a: &a [*a]\n", "test.yaml:1:8: .*an alias inside what it stands for"},
       {"a: \x04\n", "test.yaml:1:4: a control byte; expected .*"},

@@ -106,7 +106,7 @@ TEST(Loader, EveryKeyOfARoute) {
       "      request_headers: {set: {X-S: s}, add: {X-A: [one, two], X-B: three}, remove: X-R}\n"
       "      response_headers: {remove: [Server]}\n"
       "      timeout: 0s\n"
-      "    - {match: {path: /x}, redirect: {status: 308, scheme: https, host: h, path: /p?q}}\n"
+      "    - {match: {path: /x}, redirect: {status: 308, scheme: https, host: h, path: '/p?q'}}\n"
       "    - {match: {prefix: /y}, cluster: a, prefix_rewrite: /z}\n"
       "clusters: [{name: a, endpoints: ['127.0.0.1:1']}]\n");
   const VirtualHost& host = config.listeners.at(0).virtual_hosts.at(0);

@@ -1,0 +1,131 @@
+#include "net/uv_loop.h"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+#include <vector>
+
+namespace sluice {
+namespace {
+
+using std::chrono::milliseconds;
+
+class Recorder final : public Deferred, public Flushable {
+ public:
+  explicit Recorder(std::vector<std::string>& log) : log_(log) {}
+  ~Recorder() override { log_.push_back("destroyed"); }
+  void Flush() override { log_.push_back("flushed"); }
+
+ private:
+  std::vector<std::string>& log_;
+};
+
+TEST(UvLoopTest, RunsPostedWorkInOrderAndNeverInline) {
+  UvLoop loop(1);
+  std::vector<int> order;
+  loop.Post([&] {
+    order.push_back(1);
+    loop.Post([&] {
+      order.push_back(3);
+      loop.Stop();
+    });
+    order.push_back(2);
+  });
+  EXPECT_TRUE(order.empty());
+  loop.Run();
+  EXPECT_EQ(order, (std::vector<int>{1, 2, 3}));
+}
+
+TEST(UvLoopTest, TakesWorkFromOtherThreads) {
+  UvLoop loop(1);
+  int sum = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      for (int n = 0; n < 1000; ++n) {
+        loop.Post([&] {
+          if (++sum == 4000) loop.Stop();
+        });
+      }
+    });
+  }
+  loop.Run();
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(sum, 4000);
+}
+
+TEST(UvLoopTest, EndsADispatchByFlushingThenDestroying) {
+  UvLoop loop(1);
+  std::vector<std::string> log;
+  loop.Post([&] {
+    auto recorder = std::make_unique<Recorder>(log);
+    loop.FlushLater(*recorder);
+    loop.FlushLater(*recorder);
+    loop.DeleteLater(std::move(recorder));
+    log.push_back("worked");
+  });
+  loop.Post([&] { loop.Stop(); });
+  loop.Run();
+  EXPECT_EQ(log, (std::vector<std::string>{"worked", "flushed", "destroyed"}));
+}
+
+struct Alarm {
+  void Ring() { on_ring(); }
+  std::function<void()> on_ring;
+};
+
+TEST(UvLoopTest, FiresTimersInOrderAndNotEarly) {
+  UvLoop loop(1);
+  std::vector<int> order;
+  Alarm first{[&] { order.push_back(1); }};
+  Alarm second{[&] {
+    order.push_back(2);
+    loop.Stop();
+  }};
+  Timer late(loop.timers(), Delegate::Bind<&Alarm::Ring>(&second));
+  Timer early(loop.timers(), Delegate::Bind<&Alarm::Ring>(&first));
+  TimePoint set_at{}, rang_at{};
+  loop.Post([&] {
+    set_at = loop.Now();
+    late.Set(loop.Now() + milliseconds(20));
+    early.Set(loop.Now() + milliseconds(5));
+  });
+  Alarm watch{[&] { rang_at = loop.Now(); }};
+  Timer watched(loop.timers(), Delegate::Bind<&Alarm::Ring>(&watch));
+  loop.Post([&] { watched.Set(loop.Now() + milliseconds(10)); });
+  loop.Run();
+  EXPECT_EQ(order, (std::vector<int>{1, 2}));
+  EXPECT_GE(rang_at - set_at, milliseconds(10));
+}
+
+TEST(UvLoopTest, DropsWorkPostedAfterItsLastTurn) {
+  auto token = std::make_shared<int>(7);
+  {
+    UvLoop loop(1);
+    loop.Post([&] { loop.Stop(); });
+    loop.Run();
+    loop.Post([token] { FAIL() << "ran after the loop had stopped"; });
+  }
+  EXPECT_EQ(token.use_count(), 1);
+}
+
+TEST(UvLoopTest, ScratchIsValidForTheWholeDispatchHoweverMuchIsAsked) {
+  UvLoop loop(1);
+  loop.Post([&] {
+    std::vector<std::pair<char*, size_t>> blocks;
+    for (const size_t size : {10u, 60000u, 200000u, 5u, 70000u}) {
+      char* block = loop.Scratch(size);
+      std::fill(block, block + size, static_cast<char>('a' + blocks.size()));
+      blocks.emplace_back(block, size);
+    }
+    for (size_t i = 0; i < blocks.size(); ++i) {
+      const auto [block, size] = blocks[i];
+      EXPECT_EQ(std::string(block, size), std::string(size, static_cast<char>('a' + i)));
+    }
+    loop.Stop();
+  });
+  loop.Run();
+}
+
+}  // namespace
+}  // namespace sluice
