@@ -70,6 +70,11 @@ class Transport : public Deferred {
   // Bytes accepted by Write and not yet taken by the kernel.
   virtual size_t queued_bytes() const = 0;
 
+  // queued_bytes() and what the kernel holds that the peer has not taken yet: whether a slow reader
+  // moves at all shows here first, because the kernel's buffer alone may hold megabytes. One system
+  // call.
+  virtual size_t untaken_bytes() const { return queued_bytes(); }
+
   // Half-closes after everything queued was written (TLS: close_notify before it). Reading goes on.
   virtual void ShutdownWrite() = 0;
 

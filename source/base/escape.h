@@ -26,7 +26,8 @@ void AppendJsonString(LineBuffer& out, std::string_view text);
 // \xHH.
 void AppendTextEscaped(LineBuffer& out, std::string_view text);
 
-// The length of the UTF-8 sequence at the start of `text`, which is not empty; 0 when it is not one.
+// The length of the UTF-8 sequence at the start of `text`, which is not empty; 0 when it is not
+// one.
 size_t Utf8SequenceLength(std::string_view text);
 
 }  // namespace sluice

@@ -5,8 +5,8 @@
 //   {"time":"2026-01-01T00:00:00.000Z","level":"info","event":"phase","phase":"draining",...}
 //
 // Written at once and thread safe (spdlog underneath). A reader of the log that has stopped reading
-// holds a caller up for a fraction of a second once; from then on lines are lost, and counted, until
-// it reads again.
+// holds a caller up for a fraction of a second once; from then on lines are lost, and counted,
+// until it reads again.
 #pragma once
 
 #include <cstdint>
@@ -30,8 +30,8 @@ struct LogField {
   LogField(std::string_view k, bool v) : key(k), value(v) {}
   LogField(std::string_view k, double v) : key(k), value(v) {}
   template <typename Integer>
-    requires std::is_integral_v<Integer>
-  LogField(std::string_view k, Integer v) : key(k), value(static_cast<int64_t>(v)) {}
+  requires std::is_integral_v<Integer> LogField(std::string_view k, Integer v)
+      : key(k), value(static_cast<int64_t>(v)) {}
 };
 
 struct LogOptions {

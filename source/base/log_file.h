@@ -31,12 +31,12 @@ class LogFile {
   struct Written {
     Status status;
     size_t count;  // of the bytes given, those that are written
-    int error;  // errno value, when kFailed
+    int error;     // errno value, when kFailed
   };
 
-  // Writes as much of `lines`, each of which ends in '\n', as goes without waiting for a reader, and
-  // so that a line of up to PIPE_BUF bytes does not mix with those of another process. Call again
-  // with the rest; or give up what is left of a line that was begun, by AbandonLine.
+  // Writes as much of `lines`, each of which ends in '\n', as goes without waiting for a reader,
+  // and so that a line of up to PIPE_BUF bytes does not mix with those of another process. Call
+  // again with the rest; or give up what is left of a line that was begun, by AbandonLine.
   Written Write(std::string_view lines);
 
   // The next Write begins a new line.

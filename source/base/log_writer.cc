@@ -224,12 +224,13 @@ std::unique_ptr<AsyncLogWriter> AsyncLogWriter::Start(const Options& options, Me
     *error = std::string("cannot create an eventfd: ") + std::strerror(errno);
     return nullptr;
   }
-  return std::unique_ptr<AsyncLogWriter>(new AsyncLogWriter(
-      std::make_shared<Shared>(options, std::move(file), event_fd, dropped)));
+  return std::unique_ptr<AsyncLogWriter>(
+      new AsyncLogWriter(std::make_shared<Shared>(options, std::move(file), event_fd, dropped)));
 }
 
 AsyncLogWriter::AsyncLogWriter(std::shared_ptr<Shared> shared) : shared_(std::move(shared)) {
-  // Signals are the control thread's; SIGPIPE from a pipe without a reader must not end the process.
+  // Signals are the control thread's; SIGPIPE from a pipe without a reader must not end the
+  // process.
   sigset_t all;
   sigset_t before;
   sigfillset(&all);

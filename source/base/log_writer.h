@@ -71,7 +71,8 @@ class AsyncLogWriter {
   Channel& AddChannel(MetricCell& dropped);
 
   // Calls `done`, on the writer's thread, when every line queued before this call has been written
-  // or dropped; at the latest from the destructor. Not at all once a hanging thread was left behind.
+  // or dropped; at the latest from the destructor. Not at all once a hanging thread was left
+  // behind.
   void Flush(std::function<void()> done);
 
   // As above, waiting for at most `timeout`; false when it passed.

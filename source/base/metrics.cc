@@ -14,8 +14,8 @@ using prometheus::MetricFamily;
 // The families of one collection, while they are added up.
 class Sum {
  public:
-  ClientMetric& At(const std::string& name, const std::string& help,
-                   prometheus::MetricType type, const MetricLabels& labels) {
+  ClientMetric& At(const std::string& name, const std::string& help, prometheus::MetricType type,
+                   const MetricLabels& labels) {
     Family& family = families_[name];
     if (family.metrics.empty()) {
       family.help = help;
@@ -104,8 +104,8 @@ MetricCell& MetricShard::Cell(MetricType type, const std::string& name, const st
                               MetricLabels labels, double steps) {
   std::sort(labels.begin(), labels.end());
   const std::lock_guard lock(mutex_);
-  const auto [at, is_new] = cells_.try_emplace(Key(name, std::move(labels)),
-                                               CellEntry{help, type, steps, nullptr});
+  const auto [at, is_new] =
+      cells_.try_emplace(Key(name, std::move(labels)), CellEntry{help, type, steps, nullptr});
   CellEntry& entry = at->second;
   if (is_new) {
     if (lines_.empty() || used_in_last_line_ == lines_.back().cells.size()) {

@@ -74,7 +74,8 @@ class MetricShard {
   // `bounds` must be the same wherever the same name is registered; they are ignored when the
   // histogram exists already in this shard.
   MetricHistogram& Histogram(const std::string& name, const std::string& help,
-                             MetricLabels labels = {}, std::vector<double> bounds = LatencyBounds());
+                             MetricLabels labels = {},
+                             std::vector<double> bounds = LatencyBounds());
 
   // 1 ms to 60 s, two or three to a decade.
   static std::vector<double> LatencyBounds();

@@ -73,7 +73,8 @@ void TimerQueue::SiftDown(size_t index) {
   for (;;) {
     size_t child = 2 * index + 1;
     if (child >= heap_.size()) break;
-    if (child + 1 < heap_.size() && heap_[child + 1]->queued_at_ < heap_[child]->queued_at_) ++child;
+    if (child + 1 < heap_.size() && heap_[child + 1]->queued_at_ < heap_[child]->queued_at_)
+      ++child;
     if (timer->queued_at_ <= heap_[child]->queued_at_) break;
     Place(heap_[child], index);
     index = child;

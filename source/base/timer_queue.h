@@ -38,7 +38,7 @@ class Timer {
 
   TimerQueue& queue_;
   Delegate on_fire_;
-  TimePoint deadline_ = kNever;  // when it shall fire
+  TimePoint deadline_ = kNever;   // when it shall fire
   TimePoint queued_at_ = kNever;  // its key in the heap: never later than deadline_
   uint32_t index_ = kNotQueued;
 };

@@ -25,6 +25,8 @@ Exit codes:
   2  the command line or the configuration is wrong
   3  drained, but requests were cut: see the drain report in the log)";
 
+constexpr char kHint[] = "try: sluice --help\n";
+
 constexpr char kServeFooter[] =
     R"(Without --to and -c, requests go to a demonstration origin inside Sluice.
 Options override the file; --set overrides both and can be given many times:
@@ -109,7 +111,8 @@ tl::expected<Command, int> ParseCommandLine(int argc, const char* const* argv,
   app.footer(kFooter);
   app.set_version_flag("--version", std::string("sluice ") + kVersion + " (" + kRevision + ")",
                        "print the version");
-  app.require_subcommand(1);
+  // Not "required": CLI11 would then complain of a missing command where one is misspelt.
+  app.require_subcommand(0, 1);
   ServeCommand serve;
   CheckCommand check;
   DrainCommand drain;
@@ -117,7 +120,7 @@ tl::expected<Command, int> ParseCommandLine(int argc, const char* const* argv,
   const CLI::App* serve_app = AddServe(&app, &serve);
   const CLI::App* check_app = AddCheck(&app, &check);
   const CLI::App* drain_app = AddDrain(&app, &drain);
-  AddStatus(&app, &status);
+  const CLI::App* status_app = AddStatus(&app, &status);
 
   try {
     app.parse(argc, argv);
@@ -125,13 +128,16 @@ tl::expected<Command, int> ParseCommandLine(int argc, const char* const* argv,
     return tl::unexpected(app.exit(asked, terminal.out, terminal.err));
   } catch (const CLI::ParseError& mistake) {
     terminal.Error(mistake.what());
-    terminal.err << "try: sluice --help\n";
+    terminal.err << kHint;
     return tl::unexpected(kExitUsage);
   }
   if (serve_app->parsed()) return Command(std::move(serve));
   if (check_app->parsed()) return Command(std::move(check));
   if (drain_app->parsed()) return Command(std::move(drain));
-  return Command(std::move(status));
+  if (status_app->parsed()) return Command(std::move(status));
+  terminal.Error("a command is missing: serve, check, drain or status");
+  terminal.err << kHint;
+  return tl::unexpected(kExitUsage);
 }
 
 }  // namespace sluice

@@ -305,7 +305,9 @@ void H1ServerCodec::Refuse(int status, std::string_view detail, StreamEnd why) {
   }
   const std::string_view text(body, static_cast<size_t>(at - body));
   head.content_length = text.size();
+  const std::string_view waited_for = stream.record_.waiting_for;
   stream.SendHead(head, false);
+  stream.record_.waiting_for = waited_for;  // the account is of the request, not of the refusal
   if (stream.response_framing_ == H1Framing::kLength) host_.transport().Write(text);
   stream.record_.bytes_out = text.size();
   EndStream(why);

@@ -115,7 +115,7 @@ void ServerConnection::OnProgress(Expecting expecting) {
   // it (slowloris). Everything else starts anew whenever something moves.
   if (expecting == expecting_ && expecting == Expecting::kRequestHead) return;
   expecting_ = expecting;
-  queued_at_last_look_ = transport_->queued_bytes();
+  if (expecting == Expecting::kResponseTaken) untaken_at_last_look_ = transport_->untaken_bytes();
   if (draining_ && idle) {
     state_ = State::kIdleGrace;
     timer_.Set(manager_.NextIdleGraceEnd());
@@ -134,7 +134,7 @@ void ServerConnection::Finish() {
     return;
   }
   transport_->ShutdownWrite();
-  queued_at_last_look_ = transport_->queued_bytes();
+  if (transport_->queued_bytes() > 0) untaken_at_last_look_ = transport_->untaken_bytes();
   const HttpTimeouts& timeouts = options().timeouts;
   timer_.Set(loop().Now() + (cut_ ? timeouts.linger : std::max(timeouts.write, timeouts.linger)));
 }
@@ -179,7 +179,7 @@ void ServerConnection::OnTimer() {
       if (cut_) {
         codec_->Cut();
       } else if (expecting_ == Expecting::kResponseTaken &&
-                 transport_->queued_bytes() < queued_at_last_look_) {
+                 transport_->untaken_bytes() < untaken_at_last_look_) {
         OnProgress(expecting_);  // slow, but it moves
       } else {
         codec_->OnTimeout(expecting_);
@@ -211,9 +211,9 @@ void ServerConnection::OnIdleGraceOver() {
 }
 
 void ServerConnection::OnFlushTimer() {
-  const size_t queued = transport_->queued_bytes();
-  if (!cut_ && queued < queued_at_last_look_) {
-    queued_at_last_look_ = queued;
+  const size_t untaken = transport_->untaken_bytes();
+  if (!cut_ && untaken < untaken_at_last_look_) {
+    untaken_at_last_look_ = untaken;
     timer_.Set(loop().Now() + options().timeouts.write);
     return;
   }

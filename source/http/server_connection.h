@@ -99,7 +99,7 @@ class ServerConnection final : public Deferred,
   Gate::Pass pass_;
   TimePoint accepted_at_;
   uint64_t requests_ = 0;
-  size_t queued_at_last_look_ = 0;
+  size_t untaken_at_last_look_ = 0;
   State state_ = State::kOpen;
   Expecting expecting_ = Expecting::kNothing;
   bool draining_ = false;

@@ -18,7 +18,9 @@ using std::chrono::seconds;
 constexpr Duration kReportBound = seconds(1);
 constexpr Duration kCountBound = milliseconds(500);
 
-// On top of the linger, for goodbyes of stragglers to be written at the deadline.
+// At the deadline a response that has been handed over whole gets one linger to leave and another after
+// it; this comes on top, for the goodbyes to be written.
+constexpr int kLingers = 2;
 constexpr Duration kGoodbyeBound = seconds(1);
 
 double Seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
@@ -188,7 +190,7 @@ void DrainController::Cut(CutReason reason) {
              {{"reason", CutReasonName(reason)}, {"in_flight", ledger_.in_flight()}});
   });
   target_.Cut(reason);
-  timer_.Set(Bounded(config_.linger + kGoodbyeBound));
+  timer_.Set(Bounded(kLingers * config_.linger + kGoodbyeBound));
 }
 
 // The drain is over but for its account, which the exit code hangs on.

@@ -1,5 +1,7 @@
 #include "net/socket_transport.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -30,6 +32,12 @@ void SocketTransport::Write(std::string_view bytes) {
 }
 
 size_t SocketTransport::queued_bytes() const { return output_ ? output_->size() : 0; }
+
+size_t SocketTransport::untaken_bytes() const {
+  int in_kernel = 0;
+  if (closed() || ioctl(fd_.get(), SIOCOUTQ, &in_kernel) != 0) return queued_bytes();
+  return queued_bytes() + static_cast<size_t>(in_kernel);
+}
 
 void SocketTransport::FlushNow() {
   if (!output_ || closed()) return;

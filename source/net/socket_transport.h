@@ -25,6 +25,7 @@ class SocketTransport final : public Transport, private FdEvents, private Flusha
   void Write(std::string_view bytes) override;
   void FlushNow() override;
   size_t queued_bytes() const override;
+  size_t untaken_bytes() const override;
   void ShutdownWrite() override;
   void Close() override;
   void Reset() override;

@@ -47,17 +47,28 @@ struct Name {
 
 // In the order in which JSON has them.
 constexpr Name kNames[] = {
-    {"START_TIME", LogCommand::kStartTime},   {"METHOD", LogCommand::kMethod},
-    {"PATH", LogCommand::kPath},              {"AUTHORITY", LogCommand::kAuthority},
-    {"SCHEME", LogCommand::kScheme},          {"PROTOCOL", LogCommand::kProtocol},
-    {"KIND", LogCommand::kKind},              {"STATUS", LogCommand::kStatus},
-    {"BYTES_IN", LogCommand::kBytesIn},       {"BYTES_OUT", LogCommand::kBytesOut},
-    {"DURATION_MS", LogCommand::kDurationMs}, {"UPSTREAM_MS", LogCommand::kUpstreamMs},
-    {"ATTEMPTS", LogCommand::kAttempts},      {"ROUTE", LogCommand::kRoute},
-    {"CLUSTER", LogCommand::kCluster},        {"ENDPOINT", LogCommand::kEndpoint},
-    {"LISTENER", LogCommand::kListener},      {"PEER", LogCommand::kPeer},
-    {"REQUEST_ID", LogCommand::kRequestId},   {"USER_AGENT", LogCommand::kUserAgent},
-    {"END", LogCommand::kEnd},                {"DETAIL", LogCommand::kDetail},
+    {"START_TIME", LogCommand::kStartTime},
+    {"METHOD", LogCommand::kMethod},
+    {"PATH", LogCommand::kPath},
+    {"AUTHORITY", LogCommand::kAuthority},
+    {"SCHEME", LogCommand::kScheme},
+    {"PROTOCOL", LogCommand::kProtocol},
+    {"KIND", LogCommand::kKind},
+    {"STATUS", LogCommand::kStatus},
+    {"BYTES_IN", LogCommand::kBytesIn},
+    {"BYTES_OUT", LogCommand::kBytesOut},
+    {"DURATION_MS", LogCommand::kDurationMs},
+    {"UPSTREAM_MS", LogCommand::kUpstreamMs},
+    {"ATTEMPTS", LogCommand::kAttempts},
+    {"ROUTE", LogCommand::kRoute},
+    {"CLUSTER", LogCommand::kCluster},
+    {"ENDPOINT", LogCommand::kEndpoint},
+    {"LISTENER", LogCommand::kListener},
+    {"PEER", LogCommand::kPeer},
+    {"REQUEST_ID", LogCommand::kRequestId},
+    {"USER_AGENT", LogCommand::kUserAgent},
+    {"END", LogCommand::kEnd},
+    {"DETAIL", LogCommand::kDetail},
 };
 
 // RFC 9110 5.6.2.
@@ -278,7 +289,8 @@ Result<size_t> AccessLogLine::TakeCommand(std::string_view format, size_t start)
   const auto* known = std::find_if(std::begin(kNames), std::end(kNames),
                                    [&](const Name& entry) { return entry.name == name; });
   if (known == std::end(kNames)) {
-    return FailAt(start, fmt::format("unknown command %{}, see docs/configuration.md{}", name, kHelp));
+    return FailAt(start,
+                  fmt::format("unknown command %{}, see docs/configuration.md{}", name, kHelp));
   }
   if (end == format.size() || format[end] != '%') {
     return FailAt(start, fmt::format("%{} without a closing %{}", name, kHelp));
@@ -295,12 +307,11 @@ void AccessLogLine::Append(const LoggedRequest& logged, TimestampWriter& timesta
       sluice::Append(out, piece.text);
       continue;
     }
-    const Value value =
-        piece.command == LogCommand::kHeader
-            ? KnownText(piece.header == HeaderId::kOther
-                            ? logged.request.headers.Value(piece.text)
-                            : logged.request.headers.Value(piece.header))
-            : ValueOf(piece.command, logged);
+    const Value value = piece.command == LogCommand::kHeader
+                            ? KnownText(piece.header == HeaderId::kOther
+                                            ? logged.request.headers.Value(piece.text)
+                                            : logged.request.headers.Value(piece.header))
+                            : ValueOf(piece.command, logged);
     const bool known = !std::holds_alternative<std::monostate>(value);
     if (known && json_) sluice::Append(out, piece.text);
     if (known) {

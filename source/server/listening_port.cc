@@ -46,28 +46,45 @@ ListeningPort::ListeningPort(const ListenerConfig& config, const Snapshot::Liste
 void ListeningPort::StopAccepting() {
   stopping_ = true;
   retry_.Stop();
+  if (parked_) OnAccept(std::move(parked_));
   listener_.Stop();
 }
 
+bool ListeningPort::TryTake() {
+  if (!budgets_.listener.TryTake()) return false;
+  if (budgets_.process.TryTake()) return true;
+  budgets_.listener.Return();
+  return false;
+}
+
 void ListeningPort::OnAccept(std::unique_ptr<Transport> transport) {
-  bool taken = budgets_.listener.TryTake();
-  if (taken && !budgets_.process.TryTake()) {
-    budgets_.listener.Return();
-    taken = false;
-  }
-  if (taken) {
-    connections_.Accept(std::move(transport), context_);
-    const bool full = budgets_.listener.exhausted() || budgets_.process.exhausted();
-    if (full && on_overload_ == OverloadAction::kPause && !stopping_) {
-      over_limit_.Add();
-      listener_.Pause();
-      retry_.Set(loop_.Now() + kRetry);
-    }
+  if (TryTake()) {
+    Admit(std::move(transport));
     return;
   }
-  // Another worker was faster, or the queue is being emptied: this one has to be told.
   over_limit_.Add();
+  if (on_overload_ == OverloadAction::kPause && !stopping_) {
+    // Another worker was faster. The socket cannot go back into the queue, so it waits here.
+    parked_ = std::move(transport);
+    Wait();
+    return;
+  }
+  // It has to be told; so does one of a queue that is being emptied.
   connections_.Accept(std::move(transport), rejecting_);
+}
+
+void ListeningPort::Admit(std::unique_ptr<Transport> transport) {
+  connections_.Accept(std::move(transport), context_);
+  const bool full = budgets_.listener.exhausted() || budgets_.process.exhausted();
+  if (full && on_overload_ == OverloadAction::kPause && !stopping_) {
+    over_limit_.Add();
+    Wait();
+  }
+}
+
+void ListeningPort::Wait() {
+  listener_.Pause();
+  retry_.Set(loop_.Now() + kRetry);
 }
 
 void ListeningPort::OnClosed() {
@@ -78,12 +95,13 @@ void ListeningPort::OnClosed() {
 
 void ListeningPort::OnRetry() {
   if (stopping_) return;
-  if (budgets_.listener.exhausted() || budgets_.process.exhausted()) {
-    retry_.Set(loop_.Now() + kRetry);
-    return;
-  }
   retry_.Stop();
-  listener_.Resume();
+  if (parked_ && TryTake()) Admit(std::move(parked_));
+  if (parked_ || budgets_.listener.exhausted() || budgets_.process.exhausted()) {
+    retry_.Set(loop_.Now() + kRetry);
+  } else {
+    listener_.Resume();
+  }
 }
 
 }  // namespace sluice

@@ -49,6 +49,9 @@ class ListeningPort {
   };
 
   void OnAccept(std::unique_ptr<Transport> transport);
+  bool TryTake();  // a place in both budgets
+  void Admit(std::unique_ptr<Transport> transport);
+  void Wait();
   void OnClosed();
   void OnRetry();
 
@@ -62,6 +65,9 @@ class ListeningPort {
   ListenerContext rejecting_;
   MetricCell& over_limit_;
   Timer retry_;
+  // Accepted just as another worker took the last place: the head of the queue, so to speak. Nothing
+  // of it is read until there is a place.
+  std::unique_ptr<Transport> parked_;
   Listener listener_;
   bool stopping_ = false;
 };

@@ -33,13 +33,13 @@ TEST(DelegateTest, CallsItsMemberOnItsObject) {
 
 TEST(DelegateTest, DispatchesVirtually) {
   Hundreds hundreds;
-  Delegate::Bind<&Counter::CountVirtually>(&hundreds)();
+  Delegate::Bind<&Counter::CountVirtually> (&hundreds)();
   EXPECT_EQ(hundreds.count(), 100);
 }
 
 TEST(DelegateTest, BindsAnInheritedMember) {
   Hundreds hundreds;
-  Delegate::Bind<&Counter::Count>(&hundreds)();
+  Delegate::Bind<&Counter::Count> (&hundreds)();
   EXPECT_EQ(hundreds.count(), 1);
 }
 

@@ -48,7 +48,7 @@ TEST(EscapeTest, JsonReplacesWhatIsNotUtf8) {
   EXPECT_EQ(Json("\xe2\x82"), R"(\ufffd\ufffd)");
   EXPECT_EQ(Json("\xc0\xaf"), R"(\ufffd\ufffd)");  // overlong '/'
   EXPECT_EQ(Json("\xe0\x80\xaf"), R"(\ufffd\ufffd\ufffd)");
-  EXPECT_EQ(Json("\xed\xa0\x80"), R"(\ufffd\ufffd\ufffd)");  // a surrogate
+  EXPECT_EQ(Json("\xed\xa0\x80"), R"(\ufffd\ufffd\ufffd)");            // a surrogate
   EXPECT_EQ(Json("\xf4\x90\x80\x80"), R"(\ufffd\ufffd\ufffd\ufffd)");  // above U+10FFFF
   EXPECT_EQ(Json("\xc3\"x"), R"(\ufffd\"x)");  // the lead byte does not swallow the mark
 }

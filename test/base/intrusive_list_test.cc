@@ -125,8 +125,10 @@ TEST(IntrusiveListTest, AVisitMayUnlinkMoveOrDestroyItsElement) {
   std::vector<int> visited;
   list.ForEach([&](Item& item) {
     visited.push_back(item.number);
-    if (item.number % 3 == 0) items[static_cast<size_t>(item.number)].reset();
-    else if (item.number % 3 == 1) item.LeaveRed(), other.PushFront(&item);
+    if (item.number % 3 == 0)
+      items[static_cast<size_t>(item.number)].reset();
+    else if (item.number % 3 == 1)
+      item.LeaveRed(), other.PushFront(&item);
   });
   EXPECT_EQ(visited, (std::vector<int>{0, 1, 2, 3, 4, 5, 6, 7, 8}));
   EXPECT_EQ(Numbers(list), (std::vector<int>{2, 5, 8}));

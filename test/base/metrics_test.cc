@@ -165,7 +165,8 @@ TEST(MetricsTest, PromtoolAcceptsTheText) {
   Metrics metrics;
   for (int i = 0; i < 2; ++i) {
     MetricShard& shard = metrics.AddShard();
-    shard.Counter("sluice_requests_total", "Requests.", {{"route", "a\"b\\c\nd \xe2\x82\xac"}}).Add();
+    shard.Counter("sluice_requests_total", "Requests.", {{"route", "a\"b\\c\nd \xe2\x82\xac"}})
+        .Add();
     shard.Counter("sluice_requests_total", "Requests.", {{"route", "other"}}).Add();
     shard.Gauge("sluice_connections", "Open connections.").Set(-3);
     shard.Histogram("sluice_request_duration_seconds", "Time.", {{"route", "a"}}).Observe(0.02);

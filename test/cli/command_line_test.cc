@@ -64,7 +64,7 @@ TEST_F(CommandLineTest, OverridesKeepTheirBracketsAndCommas) {
 
 TEST_F(CommandLineTest, AFileAndAServiceExcludeEachOther) {
   EXPECT_THAT(Refused({"serve", "-c", "a.yaml", "--to", "http://127.0.0.1:1"}),
-              HasSubstr("--to excludes --config"));
+              HasSubstr("--config excludes --to"));
 }
 
 TEST_F(CommandLineTest, CheckNeedsAFile) {
@@ -85,7 +85,7 @@ TEST_F(CommandLineTest, DrainAndStatus) {
 }
 
 TEST_F(CommandLineTest, MistakesAreNamed) {
-  EXPECT_THAT(Refused({}), HasSubstr("subcommand is required"));
+  EXPECT_THAT(Refused({}), HasSubstr("a command is missing: serve"));
   EXPECT_THAT(Refused({"serv"}), HasSubstr("serv"));
   EXPECT_THAT(Refused({"serve", "--lissen", "x"}), HasSubstr("--lissen"));
   EXPECT_THAT(err_.str(), HasSubstr("try: sluice --help"));

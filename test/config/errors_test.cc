@@ -303,7 +303,7 @@ TEST(Errors, BrokenYaml) {
        "supported"},
       {"a: &x {b: 1}\nc: {<<: *x}\n", "test.yaml:2:5: .*merge keys .* are not supported.*"},
       {"? [a]\n: b\n", "test.yaml:.*a key that is not a plain word"},
-      {"a: {b: c?d}\n", "test.yaml:1:10: .*unknown token; put a text in quotes .*"},
+      {"a: {b: c?d}\n", "test.yaml:1:9: .*unknown token; put a text in quotes .*"},
       {"a: *b\n", "test.yaml:.*the referenced anchor is not defined"},
       {"a: &a [*a]\n", "test.yaml:1:8: .*an alias inside what it stands for"},
       {"a: \x04\n", "test.yaml:1:4: a control byte; expected .*"},

@@ -354,8 +354,8 @@ TEST_F(DrainTest, StragglersThatIgnoreTheCutAreLeftBehindAndCounted) {
   Serve();
   Begin();
   RunToExit();
-  // The deadline, then the linger of one second and one more for the goodbyes.
-  EXPECT_EQ(TimeToExit(), milliseconds(27000));
+  // The deadline, then two lingers of one second and one more for the goodbyes.
+  EXPECT_EQ(TimeToExit(), milliseconds(28000));
   EXPECT_EQ(drain_->exit_code(), kExitCut);
   const Json report = Report();
   EXPECT_EQ(report["cut"]["by_protocol"]["http1"]["forced"], 2);
@@ -371,7 +371,7 @@ TEST_F(DrainTest, WorkersThatDoNotAnswerDoNotHoldTheExit) {
   target_.answers = false;
   target_.obeys_cut = false;
   RunToExit();
-  EXPECT_LE(TimeToExit(), milliseconds(27500));
+  EXPECT_LE(TimeToExit(), milliseconds(28500));
   // What was last known to be in flight counts as lost with them.
   EXPECT_EQ(Report()["cut"]["by_protocol"]["http1"]["forced"], 4);
 }

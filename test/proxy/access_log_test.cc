@@ -199,8 +199,7 @@ TEST(TimestampWriterTest, WritesRfc3339) {
   EXPECT_EQ(text(epoch + milliseconds(999)), "1970-01-01T00:00:00.999Z");
   EXPECT_EQ(text(epoch + seconds(1)), "1970-01-01T00:00:01.000Z");
   EXPECT_EQ(text(epoch + milliseconds(50)), "1970-01-01T00:00:00.050Z");  // back again
-  EXPECT_EQ(text(epoch + seconds(1709251199) + microseconds(999999)),
-            "2024-02-29T23:59:59.999Z");
+  EXPECT_EQ(text(epoch + seconds(1709251199) + microseconds(999999)), "2024-02-29T23:59:59.999Z");
   EXPECT_EQ(text(epoch - milliseconds(1)), "1969-12-31T23:59:59.999Z");
 }
 
@@ -210,8 +209,7 @@ TEST(AccessLogTest, WritesALineForEachRequest) {
   AsyncLogWriter::Options options;
   options.path = directory / "log";
   std::string error;
-  const auto writer =
-      AsyncLogWriter::Start(options, AccessLogDropped(metrics.AddShard()), &error);
+  const auto writer = AsyncLogWriter::Start(options, AccessLogDropped(metrics.AddShard()), &error);
   ASSERT_NE(writer, nullptr) << error;
   MetricShard& shard = metrics.AddShard();
 
@@ -246,8 +244,7 @@ TEST(AccessLogTest, CountsDroppedLinesForItsWorker) {
   options.path = directory / "log";
   options.ring_bytes = 16;
   std::string error;
-  const auto writer =
-      AsyncLogWriter::Start(options, AccessLogDropped(metrics.AddShard()), &error);
+  const auto writer = AsyncLogWriter::Start(options, AccessLogDropped(metrics.AddShard()), &error);
   ASSERT_NE(writer, nullptr) << error;
   SimLoop loop;
   auto line = std::make_shared<AccessLogLine>(AccessLogLine::Json());
