@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <cstddef>
+#include <cstring>
 #include <string_view>
 
 namespace sluice {
@@ -11,7 +13,9 @@ namespace sluice {
 using LineBuffer = fmt::memory_buffer;
 
 inline void Append(LineBuffer& out, std::string_view text) {
-  out.append(text.data(), text.data() + text.size());
+  const size_t size = out.size();
+  out.resize(size + text.size());
+  if (!text.empty()) std::memcpy(out.data() + size, text.data(), text.size());
 }
 
 // Appends `text` as the inside of a JSON string (RFC 8259 7), without the quotation marks. Bytes

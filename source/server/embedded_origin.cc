@@ -35,7 +35,7 @@ constexpr uint64_t kMaxChunks = 1'000'000'000;
 constexpr uint64_t kMaxMilliseconds = 3'600'000;
 
 // What /bytes is made of: lines of 64 characters, so that every block continues the one before it.
-constexpr size_t kBlock = 64 * 1024;
+constexpr size_t kBlock = size_t{64} * 1024;
 constexpr std::array<char, kBlock> MakeBlock() {
   constexpr std::string_view kLine =
       "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.\n";
@@ -244,7 +244,10 @@ class StreamExchange final : public Exchange {
 EmbeddedOrigin::EmbeddedOrigin(Loop& loop) : loop_(loop) {}
 
 EmbeddedOrigin::~EmbeddedOrigin() {
-  exchanges_.ForEach([](Exchange& exchange) { delete &exchange; });
+  while (!exchanges_.empty()) {
+    const std::unique_ptr<Exchange> exchange(exchanges_.front());
+    exchange->Unlink();
+  }
 }
 
 template <typename T, typename... Args>

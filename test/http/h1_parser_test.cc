@@ -713,7 +713,7 @@ TEST(H1Eof, InsideAMessageCutsItOff) {
 
 // ---- the interface ----
 
-class StoppingEvents : public H1Events {
+class StoppingEvents final : public H1Events {
  public:
   void OnHead(H1Framing, bool) override { Note("head"); }
   void OnBody(std::string_view bytes) override { Note("body " + std::string(bytes)); }
