@@ -34,6 +34,9 @@ function(sluice_tests folder label)
   if(sources)
     add_executable(test_${folder} ${sources})
     target_link_libraries(test_${folder} PRIVATE sluice_test_support GTest::gmock_main)
+    # Test bodies are straight lines of assertions, which cost more to optimise than to run; what they
+    # test is optimised.
+    target_compile_options(test_${folder} PRIVATE -O0)
     if(TARGET sluice)
       add_dependencies(test_${folder} sluice)
     endif()

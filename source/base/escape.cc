@@ -2,7 +2,6 @@
 
 #include <array>
 #include <cstdint>
-#include <cstring>
 
 namespace sluice {
 namespace {
@@ -20,27 +19,9 @@ bool IsPlain(char byte) { return kPlain[static_cast<uint8_t>(byte)]; }
 
 bool IsContinuation(char byte) { return (static_cast<uint8_t>(byte) & 0xc0) == 0x80; }
 
-// True when all eight bytes of `word` are plain, by the usual tests for a byte below n and a byte
-// of zero on all of them at once. It may be false for a plain word, never true for another.
-bool AllPlain(uint64_t word) {
-  constexpr uint64_t kEach = 0x0101010101010101;
-  constexpr uint64_t kTop = 0x80 * kEach;
-  const auto has_zero = [](uint64_t bytes) { return (bytes - kEach) & ~bytes; };
-  const uint64_t below_space = (word - ' ' * kEach) & ~word;
-  const uint64_t special =
-      has_zero(word ^ '"' * kEach) | has_zero(word ^ '\\' * kEach) | has_zero(word ^ 0x7f * kEach);
-  return ((word | below_space | special) & kTop) == 0;
-}
-
 // Appends the plain bytes at the start of `text` in one piece, and removes them from it.
 void TakePlain(LineBuffer& out, std::string_view& text) {
   size_t count = 0;
-  for (uint64_t word; count + sizeof(word) <= text.size(); count += sizeof(word)) {
-    std::memcpy(&word, text.data() + count, sizeof(word));
-    if (!AllPlain(word)) break;
-    // The last word overlaps the one before it, rather than leaving single bytes.
-    if (text.size() - count < 2 * sizeof(word)) count = text.size() - 2 * sizeof(word);
-  }
   while (count < text.size() && IsPlain(text[count])) ++count;
   Append(out, text.substr(0, count));
   text.remove_prefix(count);

@@ -1,6 +1,7 @@
 #include "lifecycle/drain.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <string>
 #include <utility>
@@ -18,12 +19,15 @@ using std::chrono::seconds;
 constexpr Duration kReportBound = seconds(1);
 constexpr Duration kCountBound = milliseconds(500);
 
-// At the deadline a response that has been handed over whole gets one linger to leave and another after
-// it; this comes on top, for the goodbyes to be written.
+// At the deadline a response that has been handed over whole gets one linger to leave and another
+// after it; this comes on top, for the goodbyes to be written.
 constexpr int kLingers = 2;
 constexpr Duration kGoodbyeBound = seconds(1);
 
-double Seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
+// In whole milliseconds, as a person reads a log.
+double Seconds(Duration duration) {
+  return std::round(std::chrono::duration<double, std::milli>(duration).count()) / 1e3;
+}
 
 // In the later phases the account is closed, and the workers are about to go.
 bool WorkersAnswer(Phase phase) {

@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
 namespace sluice {
 namespace {
@@ -244,10 +245,11 @@ class StreamExchange final : public Exchange {
 EmbeddedOrigin::EmbeddedOrigin(Loop& loop) : loop_(loop) {}
 
 EmbeddedOrigin::~EmbeddedOrigin() {
-  while (!exchanges_.empty()) {
-    const std::unique_ptr<Exchange> exchange(exchanges_.front());
-    exchange->Unlink();
-  }
+  std::vector<std::unique_ptr<Exchange>> open;
+  exchanges_.ForEach([&](Exchange& exchange) {
+    exchange.Unlink();
+    open.emplace_back(&exchange);
+  });
 }
 
 template <typename T, typename... Args>

@@ -105,9 +105,9 @@ class LameDuckTest(SluiceTest):
     def test_undrain(self):
         process = self.sluice(self.app, drain=LONG)
         client = self.connect(process)
-        for _ in range(3):
+        for turn in range(3):
             process.signal()
-            process.wait_for_phase("lame_duck")
+            process.wait_for_phase("lame_duck", count=turn + 1)
             self.assertEqual(503, process.admin("/ready").status)
             self.assertEqual("ready", process.admin_json("/drain", "DELETE")["phase"])
             self.assertEqual(200, process.admin("/ready").status)

@@ -250,7 +250,8 @@ class HostileRequestTest(SluiceTest):
             "bytes above ASCII in a value": get(b"Host: a", b"X: \xc3\xa9\xff"),
             "chunked in capitals": post(b"transfer-encoding: CHUNKED", body=b"0\r\n\r\n"),
             "a chunk extension": post(CHUNKED, body=b'5;a=b;c="d e"\r\nhello\r\n0\r\n\r\n'),
-            "a chunk size with zeros before it": post(CHUNKED, body=b"0005\r\nhello\r\n000\r\n\r\n"),
+            "a chunk size with zeros before it": post(CHUNKED,
+                                                      body=b"0005\r\nhello\r\n000\r\n\r\n"),
             "a chunk size in capitals": post(CHUNKED, body=b"A\r\n0123456789\r\n0\r\n\r\n"),
             "a length with zeros before it": post(b"Content-Length: 005", body=b"hello"),
         }

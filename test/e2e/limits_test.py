@@ -217,6 +217,27 @@ class ConnectionLimitTest(SluiceTest):
         wait_until(lambda: process.admin_json("/connections")["total"] == 1, "one has left")
         self.assertEqual(200, self.connect(process).ask().status)
 
+    def test_connections_that_wait_for_a_place_are_told_by_a_drain(self):
+        app = self.origin()
+        hold = app.hold("/slow")
+        process = self.sluice(app, listener={"limits": {"connections": 1}})
+        served = self.connect(process)
+        served.request("GET", "/slow")
+        hold.wait_arrived()
+        waiting = [self.connect(process) for _ in range(6)]
+        for client in waiting:
+            client.request()
+        wait_until(lambda: process.metric("sluice_connections_over_limit_total") >= 1, "full")
+        process.signal()
+        for client in waiting:
+            answer = client.read_response()
+            self.assertEqual((503, True), (answer.status, answer.closes))
+            client.close()
+        hold.release()
+        self.assertEqual(200, served.read_response().status)
+        served.close()
+        self.assertEqual(0, process.wait_exit())
+
     def test_a_limit_outlasts_many_connections(self):
         process = self.sluice(self.origin(), listener={"limits": {"connections": 3}})
         for _ in range(50):

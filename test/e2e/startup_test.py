@@ -213,9 +213,11 @@ class RefusalTest(SluiceTest):
 
     def test_a_port_in_use(self):
         first = self.spawn(*ANYWHERE, *AT_ONCE).wait_ready()
-        for option, address in (("--listen", first.address()), ("--admin", first.admin_address)):
-            with self.subTest(option):
-                second = self.spawn(*ANYWHERE, option, address)
+        free = "127.0.0.1:0"
+        for listen, admin in ((first.address(), free), (free, first.admin_address)):
+            with self.subTest(listen=listen, admin=admin):
+                address = admin if listen == free else listen
+                second = self.spawn("--listen", listen, "--admin", admin)
                 self.assertEqual(1, second.wait_exit())
                 said = "\n".join(second.garbage)
                 self.assertIn(address, said)
@@ -279,6 +281,13 @@ class CommandTest(SluiceTest):
             self.assertTrue(line["event"], line)
             self.assertRegex(line["time"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
             self.assertIn(line["level"], ("info", "warning"), json.dumps(line))
+
+    def test_sighup_is_not_the_end(self):
+        process = self.sluice(self.origin())
+        process.signal(signal.SIGHUP)
+        process.wait_for("signal_ignored", signal="SIGHUP")
+        with process.connect() as client:
+            self.assertEqual(200, client.ask().status)
 
     def test_a_log_for_people(self):
         config = self.config(self.origin(), log={"format": "text"})

@@ -19,7 +19,7 @@
 
 namespace sluice::test {
 
-class H1Transcript : public H1Events {
+class H1Transcript final : public H1Events {
  public:
   enum class Side { kRequests, kResponses, kResponseToHead, kResponseToConnect };
 

@@ -225,7 +225,7 @@ TEST(ReasonPhrase, NamesWhatSluiceSends) {
 }
 
 // Notes what a stream is told to send.
-class RecordedStream : public ServerStream {
+class RecordedStream final : public ServerStream {
  public:
   RequestHead& request() override { return request_; }
   RequestRecord& record() override { return record_; }
