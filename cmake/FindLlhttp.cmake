@@ -43,6 +43,8 @@ if(Llhttp_FOUND AND NOT TARGET Llhttp::llhttp)
       "${LLHTTP_SOURCE_DIR}/llhttp.c" "${LLHTTP_SOURCE_DIR}/api.c" "${LLHTTP_SOURCE_DIR}/http.c")
     target_include_directories(llhttp SYSTEM PUBLIC "${LLHTTP_INCLUDE_DIR}")
     target_compile_options(llhttp PRIVATE -w)
+    # Link-time optimisation would carry -msse4.2 over to the code it is merged with.
+    set_target_properties(llhttp PROPERTIES INTERPROCEDURAL_OPTIMIZATION OFF)
     # llhttp 8 carries two parsers; the strict one refuses a missing LF, spaces in header names and
     # bytes after "Connection: close". Without the macro the lenient one is compiled. Version 9 is
     # always strict.

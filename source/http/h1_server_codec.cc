@@ -303,13 +303,17 @@ void H1ServerCodec::Refuse(int status, std::string_view detail, StreamEnd why) {
     std::memcpy(at, part.data(), part.size());
     at += part.size();
   }
-  const std::string_view text(body, static_cast<size_t>(at - body));
+  std::string_view text(body, static_cast<size_t>(at - body));
+  // Half a head may be that of a HEAD, to which a body would be bytes that belong to nothing.
+  if (stream.request_state_ == RequestState::kHead && !parser_.error()) text = {};
   head.content_length = text.size();
   const std::string_view waited_for = stream.record_.waiting_for;
   stream.SendHead(head, false);
   stream.record_.waiting_for = waited_for;  // the account is of the request, not of the refusal
-  if (stream.response_framing_ == H1Framing::kLength) host_.transport().Write(text);
-  stream.record_.bytes_out = text.size();
+  if (stream.response_framing_ == H1Framing::kLength) {
+    host_.transport().Write(text);
+    stream.record_.bytes_out = text.size();
+  }
   EndStream(why);
   Finish();
 }

@@ -9,6 +9,19 @@
 #include "base/log.h"
 
 namespace sluice {
+namespace {
+
+constexpr int kWatched[] = {SIGTERM, SIGINT, SIGUSR1, SIGHUP};
+
+// Blocks or unblocks them in this thread.
+void Mask(int how) {
+  sigset_t watched;
+  sigemptyset(&watched);
+  for (const int number : kWatched) sigaddset(&watched, number);
+  pthread_sigmask(how, &watched, nullptr);
+}
+
+}  // namespace
 
 // libuv's part, which outlives Signals until libuv has let go of it.
 struct Signals::Watch {
@@ -24,15 +37,20 @@ struct Signals::Watch {
 Signals::Signals(SignalCallbacks callbacks) : callbacks_(std::move(callbacks)) {}
 
 Signals::~Signals() {
+  // The process is about to end with the exit code of its drain, and one more signal, which libuv
+  // would now leave to its default, must not kill it first. Every other thread that may still run
+  // blocks them all.
+  Mask(SIG_BLOCK);
   for (int i = 0; i < count_; ++i) watches_[i]->Close();
 }
 
 Result<std::unique_ptr<Signals>> Signals::Install(uv_loop_s* loop, SignalCallbacks callbacks) {
   std::signal(SIGPIPE, SIG_IGN);
   std::unique_ptr<Signals> signals(new Signals(std::move(callbacks)));
-  for (const int number : {SIGTERM, SIGINT, SIGUSR1, SIGHUP}) {
+  for (const int number : kWatched) {
     if (auto added = signals->Add(loop, number); !added) return tl::unexpected(added.error());
   }
+  Mask(SIG_UNBLOCK);  // a parent may have left them blocked
   return signals;
 }
 

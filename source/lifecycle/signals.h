@@ -31,8 +31,8 @@ class Signals {
   // once. The callbacks run on the thread of `loop`, outside a dispatch of sluice::Loop: they post.
   static Result<std::unique_ptr<Signals>> Install(uv_loop_s* loop, SignalCallbacks callbacks);
 
-  // Gives the signals back to their defaults. `loop` must run, or be drained by its owner, once
-  // more before it is closed.
+  // From now on the signals are blocked in the calling thread. `loop` must run, or be drained by
+  // its owner, once more before it is closed.
   ~Signals();
   Signals(const Signals&) = delete;
   Signals& operator=(const Signals&) = delete;

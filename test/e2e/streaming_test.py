@@ -10,6 +10,7 @@ from lib import BOUND, SANITIZED, SluiceTest, main, pattern, wait_until
 MIB = 1 << 20
 # Enough to show that nothing is kept: many times what the process may use.
 LARGE = (64 if SANITIZED else 1024) * MIB
+UPLOAD = LARGE // 2
 MOST_RSS = 64 * MIB
 
 
@@ -99,7 +100,7 @@ class StreamingTest(SluiceTest):
         hold = app.hold("/sink", lambda x: self.sink(x, chunked))
         process = self.sluice(app, workers=1, listener={"timeouts": {"body": "60s"}})
         client = self.connect(process, timeout=3 * BOUND)
-        thread = threading.Thread(target=self.upload, args=(client, LARGE, chunked), daemon=True)
+        thread = threading.Thread(target=self.upload, args=(client, UPLOAD, chunked), daemon=True)
         thread.start()
         hold.wait_arrived()
         self.wait_stuck(process)
@@ -108,9 +109,9 @@ class StreamingTest(SluiceTest):
         hold.release()
         self.assertEqual(200, client.read_response().status)
         thread.join(BOUND)
-        self.assertEqual(LARGE, self.sunk)
+        self.assertEqual(UPLOAD, self.sunk)
         peak = self.assert_small(process)
-        print(f"{LARGE / MIB:.0f} MiB up: peak of the resident memory {peak / MIB:.1f} MiB")
+        print(f"{UPLOAD / MIB:.0f} MiB up: peak of the resident memory {peak / MIB:.1f} MiB")
 
     def sink(self, exchange, chunked):
         """Takes the body without keeping it."""
@@ -123,7 +124,7 @@ class StreamingTest(SluiceTest):
                 peer.read_line()
             peer.read_line()
         else:
-            self.take(peer, LARGE)
+            self.take(peer, UPLOAD)
         exchange.reply()
 
     def take(self, peer, count):

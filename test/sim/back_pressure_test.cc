@@ -1,6 +1,6 @@
-// Large bodies pass in bounded memory, whichever side is slow: what one side does not take holds the
-// other side back (docs/architecture.md). The bound is looked at where bytes can pile up: in the
-// queues of both of the proxy's connections.
+// Large bodies pass in bounded memory, whichever side is slow: what one side does not take holds
+// the other side back (docs/architecture.md). The bound is looked at where bytes can pile up: in
+// the queues of both of the proxy's connections.
 #include <gtest/gtest.h>
 
 #include <algorithm>

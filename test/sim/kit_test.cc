@@ -615,7 +615,7 @@ std::string Replay(uint64_t seed) {
   return story + std::to_string(loop.dispatches());
 }
 
-TEST(ReplayTest, EqualSeedsGiveEqualStories) {
+TEST(DeterminismTest, EqualSeedsGiveEqualStories) {
   size_t different = 0;
   for (uint64_t seed = 1; seed <= 50; ++seed) {
     const std::string story = Replay(seed);

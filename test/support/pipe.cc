@@ -328,7 +328,9 @@ void Pipe::ScheduleError() {
 }
 
 void Pipe::SayGoodbye() {
-  if (!account_.delivered_at_goodbye) account_.delivered_at_goodbye = account_.delivered;
+  if (account_.delivered_at_goodbye) return;
+  account_.delivered_at_goodbye = account_.delivered;
+  account_.unread_at_goodbye = incoming().arrived.size();
 }
 
 void Pipe::CloseHere(bool reset) {

@@ -53,6 +53,7 @@ struct PipeAccount {
   size_t peak_queued = 0;  // the most that queued_bytes() was after a flush
   // `delivered` when this end first said that it will write no more (ShutdownWrite, Close, Reset).
   std::optional<uint64_t> delivered_at_goodbye;
+  uint64_t unread_at_goodbye = 0;  // what HasUnreadInput could have told it then
   bool shut_write = false;
   bool reset_by_us = false;      // Reset, or Close over unread input
   bool broken_by_fault = false;  // by PipeFaults::reset_after

@@ -77,10 +77,13 @@ class SimOrigin::Connection final : public Deferred, private TransportEvents {
   void Write(std::string bytes) { transport_->Write(origin_.loop_.Lend(std::move(bytes))); }
   Seen& seen() { return origin_.seen_[seen_]; }
   void NoteRequest();
+  // It would die, but only on a reused connection, and this is a fresh one.
+  bool Spared() { return query_.contains("reused") && seen().nth == 0; }
 
   void OnData(std::string_view bytes) override;
   void OnEof() override;
   void OnWritable() override;
+  void OnWriteShut() override;
   void OnError(int error) override;
 
   SimOrigin& origin_;
@@ -133,7 +136,7 @@ void SimOrigin::Connection::OnData(std::string_view bytes) {
     return;
   }
   if (phase_ != Phase::kReading) return;
-  if (path_ == "/die-after-head" &&
+  if (path_ == "/die-after-head" && !Spared() &&
       reader_.messages().back().body_bytes >= Number(query_, "bytes", 0)) {
     Die(false);
   } else if (const uint64_t gap = Number(query_, "ms", 0); path_ == "/upload" && gap > 0) {
@@ -143,8 +146,10 @@ void SimOrigin::Connection::OnData(std::string_view bytes) {
 }
 
 void SimOrigin::Connection::NoteRequest() {
-  const bool current = !reader_.messages().empty();
-  if (current) seen().request = reader_.messages().back();
+  // One that came while lingering is not noted: nobody will answer it.
+  if (requests_ > 0 && reader_.messages().size() == requests_) {
+    seen().request = reader_.messages().back();
+  }
 }
 
 void SimOrigin::Connection::OnHead(const SimMessage& request) {
@@ -192,8 +197,7 @@ void SimOrigin::Connection::Act() {
   step_.Stop();
   transport_->ResumeReading();
   if (path_ == "/die" || path_ == "/die-after-head") {
-    const bool spared = query_.contains("reused") && seen().nth == 0;
-    if (!spared) return Die(false);
+    if (!Spared()) return Die(false);
   }
   if (path_ == "/garbage") {
     Write("SSH-2.0-OpenSSH_9.2\r\n\r\n");
@@ -326,12 +330,7 @@ void SimOrigin::Connection::OnWritable() {
 
 void SimOrigin::Connection::OnEof() {
   if (phase_ == Phase::kIdle || phase_ == Phase::kLingering) return Die(false);
-  if (phase_ == Phase::kTunnel) {
-    transport_->ShutdownWrite();
-    phase_ = Phase::kLingering;
-    step_.Set(origin_.loop_.Now() + kLinger);
-    return;
-  }
+  if (phase_ == Phase::kTunnel) return Linger();
   // Gone in the middle: a proxy that gives a request up closes, it does not half-close.
   Die(true);
 }
@@ -344,7 +343,10 @@ void SimOrigin::Connection::Linger() {
   phase_ = Phase::kLingering;
   transport_->ShutdownWrite();
   transport_->ResumeReading();
-  step_.Set(origin_.loop_.Now() + kLinger);
+}
+
+void SimOrigin::Connection::OnWriteShut() {
+  if (phase_ == Phase::kLingering) step_.Set(origin_.loop_.Now() + kLinger);
 }
 
 void SimOrigin::Connection::Close(bool reset) { Die(reset); }

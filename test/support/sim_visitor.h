@@ -50,7 +50,10 @@ class SimVisitor {
   std::string Describe() const;
 
   // Reads what a kNeverReads has left in the kernel.
-  void ReadAtLast() { client_.ResumeReading(); }
+  void ReadAtLast() {
+    client_.ReadSlowly({});
+    client_.ResumeReading();
+  }
 
  private:
   void Arrive();

@@ -1,5 +1,6 @@
 """A raw HTTP/1 client: it sends what it is told."""
 
+import select
 import socket
 
 from .wait import BOUND
@@ -113,12 +114,4 @@ class Client(Peer):
 
     def is_quiet(self):
         """True when nothing has arrived, not even an end. Does not wait."""
-        if self.eof or self.buffer:
-            return False
-        try:
-            self.socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        return False
+        return not (self.eof or self.buffer or select.select([self.socket], [], [], 0)[0])
