@@ -20,11 +20,11 @@ struct HttpOptions;  // http/http_options.h
 
 // What the connection is waiting for; it decides which time limit runs.
 enum class Expecting : uint8_t {
-  kNothing,  // the next move is ours or the upstream's
-  kFirstRequest,  // accepted, not a byte yet
-  kNextRequest,  // idle keep-alive
-  kRequestHead,  // some bytes of a head are here
-  kRequestBody,  // the client owes body bytes
+  kNothing,        // the next move is ours or the upstream's
+  kFirstRequest,   // accepted, not a byte yet
+  kNextRequest,    // idle keep-alive
+  kRequestHead,    // some bytes of a head are here
+  kRequestBody,    // the client owes body bytes
   kResponseTaken,  // the client does not take what is queued for it
 };
 
@@ -79,8 +79,8 @@ class ServerCodec {
   virtual bool BeginDrain() = 0;
 
   // Ends every stream now, as the drain's table says for its protocol, then Finish or Drop. A
-  // response that was handed over whole and only has to leave is let go on: the host calls Cut again
-  // after a bounded wait, which then ends it.
+  // response that was handed over whole and only has to leave is let go on: the host calls Cut
+  // again after a bounded wait, which then ends it.
   virtual void Cut() = 0;
 
   virtual size_t stream_count() const = 0;

@@ -36,8 +36,8 @@ using InFlight = std::array<uint64_t, kProtocolCount>;  // by Protocol
 struct DrainProgress {
   InFlight in_flight{};
   uint64_t connections = 0;  // open downstream, idle and lingering ones included
-  uint64_t finished = 0;  // requests that ended completely since the drain began
-  uint64_t told = 0;  // connections told to go, in their own protocol
+  uint64_t finished = 0;     // requests that ended completely since the drain began
+  uint64_t told = 0;         // connections told to go, in their own protocol
   InFlight cut{};
   uint64_t in_flight_total() const;
   uint64_t cut_total() const;
@@ -69,7 +69,7 @@ struct DrainOrder {
   DrainScope scope;
   TimePoint deadline = kNever;  // stragglers are cut by a separate call, this is what they are told
   Duration idle_grace{};  // a request already on the wire of an idle connection is still served
-  Duration linger{};  // bound of reading on after a half-close
+  Duration linger{};      // bound of reading on after a half-close
 };
 
 // Something that holds work in flight. The lifecycle calls it on the control thread; an

@@ -1,6 +1,6 @@
-// The seam between a codec and whoever answers: Proxy (proxy/), Admin (admin/), the embedded origin,
-// or a fake in a test. A codec makes one ServerStream for each request and gives it to the Handler;
-// the Handler answers by it, and receives the rest of the request as its RequestReceiver.
+// The seam between a codec and whoever answers: Proxy (proxy/), Admin (admin/), the embedded
+// origin, or a fake in a test. A codec makes one ServerStream for each request and gives it to the
+// Handler; the Handler answers by it, and receives the rest of the request as its RequestReceiver.
 //
 //   codec -> Handler::OnRequest(stream)      -> RequestReceiver::OnRequestBody ... end
 //   codec <- ServerStream::SendHead, SendBody ... end
@@ -27,17 +27,17 @@ std::string_view ProtocolName(Protocol protocol);  // "http1", "http2", "grpc", 
 // Why a stream ended other than by its complete response.
 enum class StreamEnd : uint8_t {
   kComplete,
-  kClientGone,  // the client closed, reset, or broke the protocol
-  kClientTimeout,  // the client stopped sending its request or taking its response
+  kClientGone,      // the client closed, reset, or broke the protocol
+  kClientTimeout,   // the client stopped sending its request or taking its response
   kUpstreamFailed,  // the response broke off after its head was sent
-  kCut,  // a straggler at a drain's deadline
+  kCut,             // a straggler at a drain's deadline
 };
 std::string_view StreamEndName(StreamEnd end);
 
 // What is known of a connection for as long as it lives.
 struct DownstreamInfo {
-  std::string_view listener;  // its name; lives as long as the listener's configuration
-  std::string peer;  // "127.0.0.1:41234" or "unix:"
+  std::string_view listener;   // its name; lives as long as the listener's configuration
+  std::string peer;            // "127.0.0.1:41234" or "unix:"
   std::string_view peer_host;  // `peer` without the port; all of it on a Unix socket
   bool tls = false;
 };
@@ -45,18 +45,18 @@ struct DownstreamInfo {
 // The account of one request: kept up by the codec (C) and the handler (H), read by the access log
 // and, while the request is in flight, by the drain report and /connections.
 struct RequestRecord {
-  TimePoint started{};  // C: first byte of the request
+  TimePoint started{};                   // C: first byte of the request
   Protocol protocol = Protocol::kHttp1;  // C, H for grpc, event stream
-  int status = 0;  // C: of the response head sent; 0 while none was
-  uint64_t bytes_in = 0;  // C: request body
-  uint64_t bytes_out = 0;  // C: response body
+  int status = 0;                        // C: of the response head sent; 0 while none was
+  uint64_t bytes_in = 0;                 // C: request body
+  uint64_t bytes_out = 0;                // C: response body
   StreamEnd end = StreamEnd::kComplete;  // C
-  std::string_view detail;  // C, H: a constant such as "route_timeout", why the status is ours
-  std::string_view route;  // H: lives in the configuration snapshot
-  std::string_view cluster;  // H
+  std::string_view detail;    // C, H: a constant such as "route_timeout", why the status is ours
+  std::string_view route;     // H: lives in the configuration snapshot
+  std::string_view cluster;   // H
   std::string_view endpoint;  // H: address; lives as long as the stream
-  Duration upstream_time{};  // H: from sending the request to the response head
-  uint8_t attempts = 0;  // H: times the request was sent upstream
+  Duration upstream_time{};   // H: from sending the request to the response head
+  uint8_t attempts = 0;       // H: times the request was sent upstream
   std::string_view waiting_for = "request head";  // C, H: a constant, for the straggler list
 };
 

@@ -52,7 +52,7 @@ HeaderId LookupHeader(std::string_view name);
 bool EqualsIgnoreCase(std::string_view a, std::string_view b);
 
 struct HeaderField {
-  std::string_view name;  // as received; an HTTP/2 codec writes it in lower case
+  std::string_view name;   // as received; an HTTP/2 codec writes it in lower case
   std::string_view value;  // without surrounding white space
   HeaderId id = HeaderId::kOther;
 };
@@ -123,13 +123,13 @@ struct RequestHead {
   Arena arena;  // holds what the views below and in `headers` point to
   Method method = Method::kGet;
   std::string_view method_name;
-  std::string_view scheme;  // "http" or "https": how the client reached us
+  std::string_view scheme;     // "http" or "https": how the client reached us
   std::string_view authority;  // host[:port] the client asked for; empty only in HTTP/1.0
-  std::string_view path;  // origin-form with query, "*", or for CONNECT the authority
+  std::string_view path;       // origin-form with query, "*", or for CONNECT the authority
   HttpVersion version;
   HeaderList headers;  // without hop-by-hop, framing and Host fields
   std::optional<uint64_t> content_length;
-  std::string_view upgrade;  // protocols offered with Connection: upgrade, HTTP/1.1 only
+  std::string_view upgrade;       // protocols offered with Connection: upgrade, HTTP/1.1 only
   bool expects_continue = false;  // Expect: 100-continue on a request with a body
   bool accepts_trailers = false;  // TE: trailers
 
@@ -145,9 +145,9 @@ struct ResponseHead {
   int status = 200;
   std::string_view reason;
   HttpVersion version;
-  HeaderList headers;  // without hop-by-hop and framing fields
+  HeaderList headers;                      // without hop-by-hop and framing fields
   std::optional<uint64_t> content_length;  // also of a response to HEAD or a 304, which has no body
-  std::string_view upgrade;  // the protocol a 101 switches to
+  std::string_view upgrade;                // the protocol a 101 switches to
 
   bool informational() const { return status >= 100 && status < 200 && status != 101; }
 

@@ -4,8 +4,8 @@
 //   Open --ShutdownWrite--> write side shut --Close--> closed
 //     \-----------Close / Reset / OnError ------------> closed
 //
-// Back-pressure: a writer looks at queued_bytes() and, above kHighWatermark, stops its source; it is
-// told by OnWritable when the queue has fallen to kLowWatermark. A reader that must wait calls
+// Back-pressure: a writer looks at queued_bytes() and, above kHighWatermark, stops its source; it
+// is told by OnWritable when the queue has fallen to kLowWatermark. A reader that must wait calls
 // PauseReading, and the peer is held back by the kernel's window.
 #pragma once
 
@@ -64,7 +64,8 @@ class Transport : public Deferred {
   virtual void Write(std::string_view bytes) = 0;
 
   // Performs the gathered writes now instead of at the end of the dispatch, so that queued_bytes()
-  // tells whether the kernel took them. Calls no event: an error is told at the end of the dispatch.
+  // tells whether the kernel took them. Calls no event: an error is told at the end of the
+  // dispatch.
   virtual void FlushNow() = 0;
 
   // Bytes accepted by Write and not yet taken by the kernel.

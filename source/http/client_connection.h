@@ -18,11 +18,11 @@ namespace sluice {
 // How an exchange with an upstream went wrong.
 struct UpstreamFailure {
   enum class Kind : uint8_t {
-    kReset,  // the connection broke or ended early
+    kReset,     // the connection broke or ended early
     kProtocol,  // what came was not a valid response
   };
   Kind kind = Kind::kReset;
-  std::string_view detail;  // a constant, for the log
+  std::string_view detail;      // a constant, for the log
   bool response_begun = false;  // at least one byte of the response had come
 };
 

@@ -31,7 +31,8 @@ ListenerContext::ListenerContext(std::string listener_name, MetricShard& shard)
       duration(shard.Histogram("sluice_request_duration_seconds",
                                "First byte of a request to the end of its response.",
                                {{"listener", name}})) {
-  static constexpr std::array<const char*, 6> kClasses = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
+  static constexpr std::array<const char*, 6> kClasses = {"none", "1xx", "2xx",
+                                                          "3xx",  "4xx", "5xx"};
   for (size_t i = 0; i < kClasses.size(); ++i) {
     responses[i] =
         &shard.Counter("sluice_requests_total", "Requests that are over, by class of the response.",
@@ -103,7 +104,8 @@ void ConnectionManager::OnRequestEnd(ListenerContext& context, const RequestHead
       ++progress_.finished;
     }
   }
-  if (context.request_log != nullptr) context.request_log->OnRequestDone(request, record, downstream);
+  if (context.request_log != nullptr)
+    context.request_log->OnRequestDone(request, record, downstream);
 }
 
 void ConnectionManager::AddStraggler(Straggler straggler) {
@@ -181,14 +183,9 @@ void ConnectionManager::Cut(CutReason) {
 
 Straggler ConnectionManager::Describe(const ServerConnection& connection,
                                       const RequestRecord& record) const {
-  return {record.protocol,
-          connection.context().name,
-          std::string(record.route),
-          connection.info().peer,
-          loop_.Now() - record.started,
-          record.bytes_in,
-          record.bytes_out,
-          std::string(record.waiting_for)};
+  return {record.protocol,        connection.context().name,      std::string(record.route),
+          connection.info().peer, loop_.Now() - record.started,   record.bytes_in,
+          record.bytes_out,       std::string(record.waiting_for)};
 }
 
 void ConnectionManager::Inspect(std::function<void(const DrainProgress&)> report) {

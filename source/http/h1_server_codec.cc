@@ -423,8 +423,8 @@ void H1ServerCodec::Cut() {
   }
 }
 
-// Requests that were sent ahead and read, and that no response has said goodbye to: they were accepted,
-// so each is put on record.
+// Requests that were sent ahead and read, and that no response has said goodbye to: they were
+// accepted, so each is put on record.
 void H1ServerCodec::CutKept() {
   while (!kept_.empty()) {
     ReleaseStream();

@@ -61,7 +61,7 @@ class H1ServerStream final : public ServerStream {
   RequestState request_state_ = RequestState::kHead;
   ResponseState response_state_ = ResponseState::kNone;
   H1Framing response_framing_ = H1Framing::kNone;
-  bool close_after_ = false;  // the connection ends with this response
+  bool close_after_ = false;    // the connection ends with this response
   bool client_closes_ = false;  // it said that it sends nothing after this request
   bool request_paused_ = false;
   bool continue_sent_ = false;

@@ -13,7 +13,7 @@ struct HttpLimits {
   uint32_t header_bytes = 64 * 1024;
   uint32_t header_count = 100;
   uint32_t uri_bytes = 16 * 1024;
-  uint64_t body_bytes = 0;  // 0: no limit
+  uint64_t body_bytes = 0;               // 0: no limit
   uint64_t requests_per_connection = 0;  // 0: no limit
 };
 

@@ -1,9 +1,10 @@
-// One downstream connection, whatever it speaks: it owns the transport and the codec, keeps the time
-// limits, and takes its part in a drain.
+// One downstream connection, whatever it speaks: it owns the transport and the codec, keeps the
+// time limits, and takes its part in a drain.
 //
 //            +------------------ BeginDrain while busy --------------+
 //            v                                                       |
-//   kOpen ------ BeginDrain while idle ---> kIdleGrace --request--> kOpen (told: the response closes)
+//   kOpen ------ BeginDrain while idle ---> kIdleGrace --request--> kOpen (told: the response
+//   closes)
 //     |                                        | grace over
 //     |  Finish (codec)                        v
 //     +-----------------> kFinishing <---------+

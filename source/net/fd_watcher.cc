@@ -13,9 +13,8 @@ FdWatcher::FdWatcher(UvLoop& loop, int fd, FdEvents& events)
 
 FdWatcher::~FdWatcher() {
   handle_->owner = nullptr;
-  uv_close(reinterpret_cast<uv_handle_t*>(&handle_->poll), [](uv_handle_t* handle) {
-    delete reinterpret_cast<Handle*>(handle);
-  });
+  uv_close(reinterpret_cast<uv_handle_t*>(&handle_->poll),
+           [](uv_handle_t* handle) { delete reinterpret_cast<Handle*>(handle); });
 }
 
 void FdWatcher::Want(Readiness interest) {

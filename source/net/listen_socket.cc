@@ -15,8 +15,7 @@ namespace sluice {
 namespace {
 
 tl::unexpected<Error> BindError(const std::string& address, const char* step, int error) {
-  std::string message =
-      "cannot listen on " + address + ": " + step + ": " + std::strerror(error);
+  std::string message = "cannot listen on " + address + ": " + step + ": " + std::strerror(error);
   if (error == EADDRINUSE) message += "; another process has it, stop that or choose another port";
   if (error == EACCES) message += "; ports below 1024 need CAP_NET_BIND_SERVICE";
   if (error == EADDRNOTAVAIL) message += "; no interface of this machine has that address";

@@ -11,7 +11,8 @@
 namespace sluice {
 namespace {
 
-// Large enough to spare turns of the loop under a burst, small enough to be fair to open connections.
+// Large enough to spare turns of the loop under a burst, small enough to be fair to open
+// connections.
 constexpr int kBatch = 16;
 
 // Emptying the queue while others keep connecting must end: the queue's own bound is the backlog.

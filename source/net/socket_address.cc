@@ -30,8 +30,9 @@ Result<SocketAddress> ParseUnix(std::string_view path) {
 Result<SocketAddress> SocketAddress::Parse(std::string_view text) {
   if (text.starts_with("unix:")) return ParseUnix(text.substr(5));
   const auto bad = [&] {
-    return Fail("'" + std::string(text) +
-                "' is not an address; expected host:port, [v6]:port or unix:/path with a numeric host");
+    return Fail(
+        "'" + std::string(text) +
+        "' is not an address; expected host:port, [v6]:port or unix:/path with a numeric host");
   };
   const size_t colon = text.rfind(':');
   if (colon == std::string_view::npos) return bad();

@@ -10,16 +10,14 @@ UvLoop::UvLoop(uint64_t seed)
   // These fail only when the process is out of file descriptors or memory before it has begun.
   if (uv_loop_init(&loop_) != 0) std::abort();
   loop_.data = this;
-  if (uv_async_init(&loop_, &wake_, [](uv_async_t* h) {
-        static_cast<UvLoop*>(h->loop->data)->RunPosted();
-      }) != 0) {
+  if (uv_async_init(&loop_, &wake_,
+                    [](uv_async_t* h) { static_cast<UvLoop*>(h->loop->data)->RunPosted(); }) != 0) {
     std::abort();
   }
   uv_timer_init(&loop_, &timer_);
   uv_prepare_init(&loop_, &before_poll_);
-  uv_prepare_start(&before_poll_, [](uv_prepare_t* h) {
-    static_cast<UvLoop*>(h->loop->data)->ArmTimer();
-  });
+  uv_prepare_start(&before_poll_,
+                   [](uv_prepare_t* h) { static_cast<UvLoop*>(h->loop->data)->ArmTimer(); });
   Refresh();
 }
 

@@ -152,8 +152,8 @@ void ProxiedRequest::OnResponseHead(ResponseHead& head, bool end_stream) {
   record.upstream_time = proxy_.loop().Now() - sent_at_;
   replayable_ = false;
   kept_.Clear();
-  const bool switches = head.status == 101 || (stream_->request().method == Method::kConnect &&
-                                               head.status / 100 == 2);
+  const bool switches = head.status == 101 ||
+                        (stream_->request().method == Method::kConnect && head.status / 100 == 2);
   proxy_.forwarding().ApplyToResponse(head, proxy_.loop());
   route_->RewriteResponse(head.headers);
   if (switches) {
@@ -221,7 +221,8 @@ void ProxiedRequest::Fail(int status, std::string_view detail) {
   }
   switch (status) {
     case 502:
-      SendSimpleResponse(stream, 502, "502 Bad Gateway: the upstream broke off or sent no valid response\n");
+      SendSimpleResponse(stream, 502,
+                         "502 Bad Gateway: the upstream broke off or sent no valid response\n");
       break;
     case 503:
       SendSimpleResponse(stream, 503, "503 Service Unavailable: no connection to the upstream\n");

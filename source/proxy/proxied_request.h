@@ -73,8 +73,8 @@ class ProxiedRequest final : public RequestReceiver,
   Cluster::Lease lease_;
   ClientStream* upstream_ = nullptr;  // in kExchanging and kTunnel
   Timer timeout_;
-  ByteQueue kept_;  // body that waits for a connection, or that a replay would need
-  HeaderList trailers_;  // that wait for a connection; live in the request's arena
+  ByteQueue kept_;                  // body that waits for a connection, or that a replay would need
+  HeaderList trailers_;             // that wait for a connection; live in the request's arena
   std::string_view upstream_path_;  // after the route's rewrites; the log keeps the client's
   std::string_view upstream_authority_;
   TimePoint sent_at_{};

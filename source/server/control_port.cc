@@ -23,9 +23,8 @@ Result<std::unique_ptr<ControlPort>> ControlPort::Open(UvLoop& loop, const std::
   auto sockets = BindListenSockets(address, kBacklog, 1);
   umask(mask);
   if (!sockets) return Fail(name + ": " + sockets.error().message);
-  return std::unique_ptr<ControlPort>(new ControlPort(loop, name, sockets->address,
-                                                      std::move(sockets->fds.front()), handler,
-                                                      shard));
+  return std::unique_ptr<ControlPort>(new ControlPort(
+      loop, name, sockets->address, std::move(sockets->fds.front()), handler, shard));
 }
 
 ControlPort::ControlPort(UvLoop& loop, const std::string& name, std::string address, Fd fd,
@@ -33,13 +32,13 @@ ControlPort::ControlPort(UvLoop& loop, const std::string& name, std::string addr
     : address_(std::move(address)),
       context_(name, shard),
       connections_(loop, shard, [](const DrainScope&) {}),
-      listener_(loop, std::move(fd),
-                [this](std::unique_ptr<Transport> transport) {
-                  connections_.Accept(std::move(transport), context_);
-                },
-                shard.Counter("sluice_accept_errors_total",
-                              "accept4 failed: out of descriptors or memory.",
-                              {{"listener", name}})) {
+      listener_(
+          loop, std::move(fd),
+          [this](std::unique_ptr<Transport> transport) {
+            connections_.Accept(std::move(transport), context_);
+          },
+          shard.Counter("sluice_accept_errors_total",
+                        "accept4 failed: out of descriptors or memory.", {{"listener", name}})) {
   context_.handler = &handler;
   listener_.Resume();
 }

@@ -15,8 +15,8 @@ void ListeningPort::Overloaded::OnRequest(ServerStream& stream, bool) {
   SendSimpleResponse(stream, 503, "503 Service Unavailable: too many connections\n");
 }
 
-ListeningPort::ListeningPort(const ListenerConfig& config, const Snapshot::Listener& compiled, Fd fd,
-                             ConnectionBudgets budgets, const Services& services)
+ListeningPort::ListeningPort(const ListenerConfig& config, const Snapshot::Listener& compiled,
+                             Fd fd, ConnectionBudgets budgets, const Services& services)
     : on_overload_(config.on_overload),
       budgets_(budgets),
       connections_(services.connections),
@@ -29,11 +29,12 @@ ListeningPort::ListeningPort(const ListenerConfig& config, const Snapshot::Liste
           "Times a connection met the limit: it was made to wait, or answered 503.",
           {{"listener", config.name}})),
       retry_(services.loop.timers(), Delegate::Bind<&ListeningPort::OnRetry>(this)),
-      listener_(services.loop, std::move(fd),
-                [this](std::unique_ptr<Transport> transport) { OnAccept(std::move(transport)); },
-                services.shard.Counter("sluice_accept_errors_total",
-                                       "accept4 failed: out of descriptors or memory.",
-                                       {{"listener", config.name}})) {
+      listener_(
+          services.loop, std::move(fd),
+          [this](std::unique_ptr<Transport> transport) { OnAccept(std::move(transport)); },
+          services.shard.Counter("sluice_accept_errors_total",
+                                 "accept4 failed: out of descriptors or memory.",
+                                 {{"listener", config.name}})) {
   context_.direction = rejecting_.direction = config.direction;
   context_.options = rejecting_.options = compiled.options;
   context_.request_log = rejecting_.request_log = services.request_log;

@@ -65,8 +65,8 @@ class ListeningPort {
   ListenerContext rejecting_;
   MetricCell& over_limit_;
   Timer retry_;
-  // Accepted just as another worker took the last place: the head of the queue, so to speak. Nothing
-  // of it is read until there is a place.
+  // Accepted just as another worker took the last place: the head of the queue, so to speak.
+  // Nothing of it is read until there is a place.
   std::unique_ptr<Transport> parked_;
   Listener listener_;
   bool stopping_ = false;

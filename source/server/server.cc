@@ -199,7 +199,8 @@ void Server::LogListening() const {
              {{"listener", snapshot_->config.listeners[i].name}, {"address", addresses_[i]}});
   }
   if (admin_port_) {
-    LogEvent(Level::kInfo, "listening", {{"listener", "admin"}, {"address", admin_port_->address()}});
+    LogEvent(Level::kInfo, "listening",
+             {{"listener", "admin"}, {"address", admin_port_->address()}});
   }
 }
 

@@ -1,5 +1,5 @@
-// One worker: a thread with its loop, its listening sockets, its connections, its upstream pools and
-// its counters. It shares nothing that changes with any other thread; others reach it by Post.
+// One worker: a thread with its loop, its listening sockets, its connections, its upstream pools
+// and its counters. It shares nothing that changes with any other thread; others reach it by Post.
 #pragma once
 
 #include <functional>

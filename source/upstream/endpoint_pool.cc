@@ -49,9 +49,9 @@ class EndpointPool::Connection final : public ListHook<AllTag>,
  public:
   Connection(EndpointPool& pool, std::unique_ptr<Transport> transport)
       : pool_(pool),
-        connection_(std::make_unique<H1ClientConnection>(
-            pool.loop_, std::move(transport), static_cast<ClientConnectionOwner&>(*this),
-            pool.limits_)) {}
+        connection_(std::make_unique<H1ClientConnection>(pool.loop_, std::move(transport),
+                                                         static_cast<ClientConnectionOwner&>(*this),
+                                                         pool.limits_)) {}
 
   ClientConnection& get() { return *connection_; }
   std::unique_ptr<ClientConnection> Take() { return std::move(connection_); }
@@ -73,8 +73,8 @@ class EndpointPool::Attempt final : public ListHook<AllTag> {
   explicit Attempt(EndpointPool& pool)
       : pool_(pool), timeout_(pool.loop_.timers(), Delegate::Bind<&Attempt::OnTimeout>(this)) {
     timeout_.Set(pool.loop_.Now() + pool.config_.connect_timeout);
-    attempt_ = pool.dialer_.Dial(
-        pool.address(), [this](std::unique_ptr<Transport> transport, int error) {
+    attempt_ =
+        pool.dialer_.Dial(pool.address(), [this](std::unique_ptr<Transport> transport, int error) {
           if (error == 0) {
             pool_.OnConnected(*this, std::move(transport));
           } else {
@@ -140,7 +140,8 @@ EndpointPool::Connection* EndpointPool::TakeIdle(ConnectionNeeds needs) {
   return nullptr;
 }
 
-// Waiters leave their queue by themselves, so it is counted, not kept count of; max_pending bounds it.
+// Waiters leave their queue by themselves, so it is counted, not kept count of; max_pending bounds
+// it.
 uint32_t EndpointPool::CountWaiters() {
   uint32_t waiting = 0;
   waiters_.ForEach([&](ConnectionWaiter&) { ++waiting; });

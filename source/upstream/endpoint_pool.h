@@ -25,9 +25,9 @@ class EndpointPool;
 // Why a request got no connection.
 enum class ConnectFailure : uint8_t {
   kNoEndpoint,  // the cluster has none that is usable
-  kRefused,  // or unreachable: the attempt failed
-  kTimeout,  // no connection within connect_timeout
-  kOverflow,  // too many requests are waiting already
+  kRefused,     // or unreachable: the attempt failed
+  kTimeout,     // no connection within connect_timeout
+  kOverflow,    // too many requests are waiting already
 };
 std::string_view ConnectFailureName(ConnectFailure failure);
 
@@ -46,7 +46,7 @@ class ConnectionWaiter : public ListHook<WaiterTag> {
 
 // What a request needs from the connection it gets.
 struct ConnectionNeeds {
-  bool fresh = false;  // never used before: for the replay of a request that a reused one lost
+  bool fresh = false;    // never used before: for the replay of a request that a reused one lost
   bool checked = false;  // a reused one is looked at first: for a request that cannot be replayed
 };
 

@@ -192,15 +192,21 @@ class ConnectionLimitTest(SluiceTest):
                 process = self.sluice(self.origin(), **config)
                 first, second = self.connect(process), self.connect(process)
                 self.assertEqual([200, 200], [first.ask().status, second.ask().status])
-                third = self.connect(process)  # the kernel takes it
-                third.request()
+                waiting = [self.connect(process) for _ in range(5)]  # the kernel takes them
+                for client in waiting:
+                    client.request()
                 for _ in range(20):
                     self.assertEqual(200, first.ask().status)
-                self.assertTrue(third.is_quiet(), "it is not served yet")
+                self.assertTrue(all(client.is_quiet() for client in waiting), "they wait")
                 self.assertEqual(2, process.admin_json("/connections")["total"])
                 self.assertGreaterEqual(process.metric("sluice_connections_over_limit_total"), 1)
                 first.close()
-                self.assertEqual(200, third.read_response().status)
+                while waiting:  # each gets the place of the one before
+                    served = wait_until(lambda: [x for x in waiting if not x.is_quiet()],
+                                        "one that waited is served")
+                    self.assertEqual(200, served[0].read_response().status)
+                    served[0].close()
+                    waiting.remove(served[0])
 
     def test_above_the_limit_connections_are_rejected(self):
         process = self.sluice(self.origin(), listener={"limits": {"connections": 2},

@@ -6,8 +6,8 @@ namespace sluice {
 namespace {
 
 TEST(SocketAddressTest, RoundTripsWhatPeopleWrite) {
-  for (const char* text :
-       {"127.0.0.1:8080", "0.0.0.0:0", "[::1]:443", "[2001:db8::7]:65535", "unix:/run/sluice.sock"}) {
+  for (const char* text : {"127.0.0.1:8080", "0.0.0.0:0", "[::1]:443", "[2001:db8::7]:65535",
+                           "unix:/run/sluice.sock"}) {
     const auto address = SocketAddress::Parse(text);
     ASSERT_TRUE(address) << text << ": " << address.error().message;
     EXPECT_EQ(address->ToString(), text);
@@ -19,9 +19,9 @@ TEST(SocketAddressTest, LocalhostIsTheLoopback) {
 }
 
 TEST(SocketAddressTest, RefusesWhatIsNoAddressAndNamesIt) {
-  for (const char* text : {"", "8080", ":80", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536",
-                           "127.0.0.1:-1", "127.0.0.1:80 ", "example.com:80", "[::1]", "::1:80",
-                           "[127.0.0.1]:80", "unix:"}) {
+  for (const char* text :
+       {"", "8080", ":80", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1",
+        "127.0.0.1:80 ", "example.com:80", "[::1]", "::1:80", "[127.0.0.1]:80", "unix:"}) {
     const auto address = SocketAddress::Parse(text);
     EXPECT_FALSE(address) << text << " was taken as " << address->ToString();
   }

@@ -230,9 +230,8 @@ class ListenerTest : public ::testing::Test {
 };
 
 TEST_F(ListenerTest, DialledConnectionsAreAcceptedOverTcpAndUnix) {
-  for (const std::string& where :
-       {std::string("127.0.0.1:0"), std::string("[::1]:0"),
-        "unix:" + ::testing::TempDir() + "/sluice-listener-test.sock"}) {
+  for (const std::string& where : {std::string("127.0.0.1:0"), std::string("[::1]:0"),
+                                   "unix:" + ::testing::TempDir() + "/sluice-listener-test.sock"}) {
     Listen(where);
     std::unique_ptr<Transport> dialled;
     std::unique_ptr<Dialer::Attempt> attempt;
@@ -321,7 +320,8 @@ TEST(ListenSocketTest, WorkersShareAPortAndASecondProcessDoesNot) {
   EXPECT_EQ(first->fds.size(), 3u);
   const auto second = BindListenSockets(first->address, 8, 1);
   ASSERT_FALSE(second);
-  EXPECT_NE(second.error().message.find(first->address), std::string::npos) << second.error().message;
+  EXPECT_NE(second.error().message.find(first->address), std::string::npos)
+      << second.error().message;
 }
 
 TEST(ListenSocketTest, ReplacesAStaleSocketFileButNotALivingOne) {
