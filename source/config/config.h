@@ -73,7 +73,9 @@ struct RouteConfig {
   std::string host_rewrite;    // empty: keep the client's
   HeaderEdits request_headers;
   HeaderEdits response_headers;
-  Duration timeout = std::chrono::seconds(15);  // request complete to response complete; 0: none
+  // How long the upstream may be silent once it has the whole request: until its response begins
+  // (504), and then between two pieces of it (broken off). 0: for ever.
+  Duration timeout = std::chrono::seconds(15);
 };
 
 struct VirtualHost {

@@ -29,6 +29,7 @@ class H1ServerStream final : public ServerStream {
   void SendHead(const ResponseHead& head, bool end_stream) override;
   void SendBody(std::string_view bytes, bool end_stream) override;
   void SendTrailers(const HeaderList& trailers) override;
+  void CloseAfterResponse() override { close_after_ = true; }
   void Abort(StreamEnd why) override;
   bool congested() const override;
   void PauseRequest() override;

@@ -3,6 +3,8 @@
 #include <charconv>
 #include <cstring>
 
+#include "http/http_date.h"
+
 namespace sluice {
 namespace {
 
@@ -73,6 +75,10 @@ std::string_view WriteH1ResponseHead(Loop& loop, const ResponseHead& head, H1Bod
                     reason.size() + FieldsSize(head.headers) + head.upgrade.size() + kOwnFields);
   out << "HTTP/1.1 " << static_cast<uint64_t>(head.status) << " " << reason << "\r\n";
   WriteFields(out, head.headers);
+  if (!head.informational() && head.headers.Find(HeaderId::kDate) == nullptr) {
+    char date[kHttpDateLength];
+    out.Field("Date", HttpDate(loop.WallNow(), date));
+  }
   WriteBodyFields(out, body);
   if (!head.upgrade.empty()) {
     out << "Connection: Upgrade\r\n";

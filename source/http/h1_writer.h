@@ -25,6 +25,7 @@ struct H1BodyFields {
   std::optional<uint64_t> content_length;
 };
 
+// A final head without a Date gets the loop's time (RFC 9110 6.6.1).
 std::string_view WriteH1ResponseHead(Loop& loop, const ResponseHead& head, H1BodyFields body,
                                      H1Persistence persistence);
 

@@ -9,7 +9,6 @@
 #include <iterator>
 
 #include "proxy/grammar.h"
-#include "proxy/http_date.h"
 
 namespace sluice {
 namespace {
@@ -208,19 +207,10 @@ void Forwarding::AddForwardedFields(RequestHead& head, const DownstreamInfo& dow
   }
 }
 
-void Forwarding::ApplyToResponse(ResponseHead& head, const Loop& loop) const {
-  bool has_via = false;
-  bool has_date = false;
-  for (const HeaderField& field : head.headers) {
-    has_via = has_via || field.id == HeaderId::kVia;
-    has_date = has_date || field.id == HeaderId::kDate;
-  }
-  if (!has_date && !head.informational()) {
-    head.headers.Add(HeaderId::kDate, "Date", HttpDate(loop.WallNow(), head.arena));
-  }
+void Forwarding::ApplyToResponse(ResponseHead& head) const {
   const std::string_view via = ViaFor(head.version);
   if (via.empty()) return;
-  if (has_via) {
+  if (head.headers.Find(HeaderId::kVia) != nullptr) {
     Append(head.headers, head.arena, HeaderId::kVia, "Via", via);
   } else {
     head.headers.Add(HeaderId::kVia, "Via", via);

@@ -9,7 +9,6 @@
 //   X-Request-Id        the client's if it is sane, otherwise a new UUID
 // On each response:
 //   Via                 as above
-//   Date                if the upstream sent none (RFC 9110 6.6.1)
 //
 // A client can write anything into X-Forwarded-* and Forwarded, so they are dropped and written
 // anew unless the listener trusts its clients (`trust_forwarded`, for a proxy behind a proxy): then
@@ -43,9 +42,9 @@ class Forwarding {
   // is written here. `head` then refers to this object and to `downstream`.
   void ApplyToRequest(RequestHead& head, const DownstreamInfo& downstream, Random& random) const;
 
-  // The same for a head that came from an upstream, interim ones included; the time is `loop`'s.
-  // `head` then refers to this object.
-  void ApplyToResponse(ResponseHead& head, const Loop& loop) const;
+  // The same for a head that came from an upstream, interim ones included. `head` then refers to this
+  // object.
+  void ApplyToResponse(ResponseHead& head) const;
 
  private:
   struct Seen;

@@ -148,13 +148,14 @@ void ProxiedRequest::OnReset(StreamEnd) { Done(); }
 void ProxiedRequest::OnInformational(const ResponseHead& head) { stream_->SendInformational(head); }
 
 void ProxiedRequest::OnResponseHead(ResponseHead& head, bool end_stream) {
+  RestartTimeout();
   RequestRecord& record = stream_->record();
   record.upstream_time = proxy_.loop().Now() - sent_at_;
   replayable_ = false;
   kept_.Clear();
   const bool switches = head.status == 101 ||
                         (stream_->request().method == Method::kConnect && head.status / 100 == 2);
-  proxy_.forwarding().ApplyToResponse(head, proxy_.loop());
+  proxy_.forwarding().ApplyToResponse(head);
   route_->RewriteResponse(head.headers);
   if (switches) {
     state_ = State::kTunnel;
@@ -174,7 +175,9 @@ void ProxiedRequest::OnResponseBody(std::string_view bytes, bool end_stream) {
     if (state_ != State::kTunnel || request_ended_) ExchangeOver();
   }
   stream.SendBody(bytes, end_stream);
-  if (!end_stream && state_ != State::kDone && stream.congested()) upstream_->PauseResponse();
+  if (end_stream || state_ == State::kDone) return;
+  RestartTimeout();
+  if (stream.congested()) upstream_->PauseResponse();
 }
 
 void ProxiedRequest::OnResponseTrailers(const HeaderList& trailers) {
@@ -209,7 +212,18 @@ void ProxiedRequest::OnNoConnection(ConnectFailure failure) {
 
 // ---- ends ----
 
-void ProxiedRequest::OnTimeout() { Fail(504, "route_timeout"); }
+// The upstream has given a sign of life: its time begins anew.
+void ProxiedRequest::RestartTimeout() {
+  if (timeout_.active()) timeout_.Set(proxy_.loop().Now() + route_->timeout());
+}
+
+void ProxiedRequest::OnTimeout() {
+  if (stream_->congested()) {  // it is the client that holds the upstream back, under its own limit
+    timeout_.Set(proxy_.loop().Now() + route_->timeout());
+    return;
+  }
+  Fail(504, "route_timeout");
+}
 
 void ProxiedRequest::Fail(int status, std::string_view detail) {
   ServerStream& stream = *stream_;

@@ -59,6 +59,7 @@ class ProxiedRequest final : public RequestReceiver,
   void KeepForReplay(std::string_view bytes);
   bool MayReplay(const UpstreamFailure& failure) const;
   void EndOfRequest();
+  void RestartTimeout();
   void OnTimeout();
   // Answers with an error if nothing was sent yet, otherwise breaks the response off.
   void Fail(int status, std::string_view detail);

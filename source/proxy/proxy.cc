@@ -28,6 +28,7 @@ Proxy::~Proxy() = default;
 void Proxy::OnRequest(ServerStream& stream, bool end_stream) {
   RequestHead& head = stream.request();
   if (!NormalizePath(head)) {
+    stream.CloseAfterResponse();
     Refuse(stream, 400, "ambiguous_path", "400 Bad Request: the path is ambiguous\n");
     return;
   }

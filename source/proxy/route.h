@@ -31,7 +31,7 @@ class Route {
   // Lives as long as the route, for RequestRecord::route.
   std::string_view name() const { return config_.name; }
 
-  // From the request's end to the response's; zero: no limit.
+  // How long the upstream may be silent once it has the whole request; zero: no limit.
   Duration timeout() const { return config_.timeout; }
 
   // Exactly one of these three is set.

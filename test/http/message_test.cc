@@ -243,6 +243,7 @@ class RecordedStream final : public ServerStream {
     if (end_stream) sent += " end";
   }
   void SendTrailers(const HeaderList&) override {}
+  void CloseAfterResponse() override {}
   void Abort(StreamEnd) override {}
   bool congested() const override { return false; }
   void PauseRequest() override {}

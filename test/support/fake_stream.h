@@ -184,6 +184,7 @@ class FakeStream final : public ServerStream, private Flushable {
     End();
   }
 
+  void CloseAfterResponse() override {}
   void Abort(StreamEnd why) override {
     ExpectOpen("Abort");
     aborted_ = why;

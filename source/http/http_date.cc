@@ -1,4 +1,4 @@
-#include "proxy/http_date.h"
+#include "http/http_date.h"
 
 #include <chrono>
 #include <cstring>
@@ -17,16 +17,15 @@ void PutTwoDigits(char* at, unsigned value) {
 
 }  // namespace
 
-std::string_view HttpDate(WallTime time, Arena& arena) {
+std::string_view HttpDate(WallTime time, char* out) {
   namespace chrono = std::chrono;
   const auto day = chrono::floor<chrono::days>(time);
   const chrono::year_month_day date(day);
   const chrono::hh_mm_ss clock(chrono::floor<chrono::seconds>(time - day));
   const auto year = static_cast<unsigned>(static_cast<int>(date.year()));
 
-  constexpr size_t kLength = sizeof(kTemplate) - 1;
-  char* const out = arena.Allocate(kLength);
-  std::memcpy(out, kTemplate, kLength);
+  static_assert(sizeof(kTemplate) - 1 == kHttpDateLength);
+  std::memcpy(out, kTemplate, kHttpDateLength);
   std::memcpy(out, kDays + static_cast<size_t>(3) * chrono::weekday(day).c_encoding(), 3);
   PutTwoDigits(out + 5, static_cast<unsigned>(date.day()));
   std::memcpy(out + 8, kMonths + static_cast<size_t>(3) * (static_cast<unsigned>(date.month()) - 1),
@@ -36,7 +35,7 @@ std::string_view HttpDate(WallTime time, Arena& arena) {
   PutTwoDigits(out + 17, static_cast<unsigned>(clock.hours().count()));
   PutTwoDigits(out + 20, static_cast<unsigned>(clock.minutes().count()));
   PutTwoDigits(out + 23, static_cast<unsigned>(clock.seconds().count()));
-  return {out, kLength};
+  return {out, kHttpDateLength};
 }
 
 }  // namespace sluice
