@@ -42,8 +42,8 @@ class Forwarding {
   // is written here. `head` then refers to this object and to `downstream`.
   void ApplyToRequest(RequestHead& head, const DownstreamInfo& downstream, Random& random) const;
 
-  // The same for a head that came from an upstream, interim ones included. `head` then refers to this
-  // object.
+  // The same for a head that came from an upstream, interim ones included. `head` then refers to
+  // this object.
   void ApplyToResponse(ResponseHead& head) const;
 
  private:
