@@ -100,8 +100,8 @@ class ServerStream {
   // Ends the response with trailers.
   virtual void SendTrailers(const HeaderList& trailers) = 0;
 
-  // The connection takes no request after this one: for a request that is valid as a message but that
-  // nobody should have sent. Before SendHead.
+  // The connection takes no request after this one: for a request that is valid as a message but
+  // that nobody should have sent. Before SendHead.
   virtual void CloseAfterResponse() = 0;
 
   // Ends the stream without completing the response, so that the client can tell (incomplete

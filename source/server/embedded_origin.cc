@@ -45,7 +45,7 @@ constexpr std::array<char, kBlock> MakeBlock() {
   for (size_t i = 0; i < kBlock; ++i) block[i] = kLine[i % kLine.size()];
   return block;
 }
-constexpr std::array<char, kBlock> kBytes = MakeBlock();
+const std::array<char, kBlock> kBytes = MakeBlock();
 
 std::optional<uint64_t> ParseNumber(std::string_view text, uint64_t max) {
   uint64_t number = 0;
