@@ -321,7 +321,9 @@ class InFlightTest(SluiceTest):
         self.process.wait_for_phase("draining")
         for client in queued[10:]:
             self.assertEqual(200, client.ask().status, "within the grace")
-        self.finish(0, 20)
+        self.client.close()
+        self.assertEqual(0, self.process.wait_exit())
+        self.assertEqual(0, self.process.report()["cut"]["total"])
 
     def test_many_requests_at_once(self):
         self.serve(deadline="60s")

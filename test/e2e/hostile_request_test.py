@@ -180,9 +180,7 @@ class HostileRequestTest(SluiceTest):
     def test_paths_that_servers_read_differently(self):
         for path in ("/../etc", "/a/%2e%2e/../../etc", "/a%00b", "/%zz", "/a%2", "/a%2fb/..%5c"):
             with self.subTest(path):
-                client = self.connect(self.process)
-                client.send(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")
-                self.assertEqual(400, client.read_response().status)
+                self.refusal(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode(), 400)
                 self.assert_untouched()
 
     def test_other_statuses(self):

@@ -72,11 +72,12 @@ class MatchTest(SluiceTest):
     def test_a_path_cannot_be_disguised(self):
         app = self.origin()
         routes = [direct("private", prefix="/private"), {"cluster": "app"}]
-        self.client = self.connect(self.sluice(app, listener={"routes": routes}))
+        process = self.sluice(app, listener={"routes": routes})
         for target in ("/private/x", "/./private/x", "/public/../private/x", "/%70rivate/x",
                        "/public/%2e%2e/private/x", "//private/x", "/public/..%2fprivate/x",
                        "/public\\..\\private", "/%2fprivate/x"):
             with self.subTest(target):
+                self.client = self.connect(process)  # a refusal closes
                 answer = self.routed(target)
                 if answer not in ("private", 400):
                     sent = app.last().target
