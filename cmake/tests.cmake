@@ -55,7 +55,7 @@ function(sluice_tests folder label)
   endforeach()
 endfunction()
 
-foreach(folder base config net http upstream proxy lifecycle admin server cli support)
+foreach(folder base seams config net http upstream proxy lifecycle admin server cli support)
   sluice_tests(${folder} unit)
 endforeach()
 sluice_tests(sim sim)
