@@ -180,6 +180,8 @@ TEST(GateTest, AgreesWithAModelOnRandomOperations) {
       ASSERT_EQ(gate.passes(), passes.size()) << "seed " << seed << " step " << step;
       ASSERT_EQ(announced, expected) << "seed " << seed << " step " << step;
     }
+    gate.Open();  // the last passes announce nothing to variables that are gone
+    passes.clear();
   }
 }
 

@@ -285,6 +285,8 @@ class FieldsTest(SluiceTest):
         self.assertEqual(3, self.app.connections)
 
     def test_the_clients_close_does_not_leak(self):
+        self.process = self.sluice(self.app, workers=1)  # one pool
+        self.client = self.connect(self.process)
         request = self.forwarded({"Connection": "close"})
         self.assertIsNone(request.get("connection"))
         self.assertEqual("fin", self.client.ended())

@@ -316,6 +316,7 @@ TEST_F(PipeTest, ASlowReaderFillsTheQueueAndOnWritableComesAtTheLowMarkAndWhenEm
   client->transport->Write(loop.Lend(std::string(Transport::kHighWatermark + 40'000, 'x')));
   loop.RunFor(seconds(1));
   EXPECT_TRUE(client->transport->congested());
+  EXPECT_GT(client->transport->untaken_bytes(), client->transport->queued_bytes());
   EXPECT_EQ(client->writables, 0);
   server->transport->ResumeReading();
   Run();

@@ -199,6 +199,10 @@ void Pipe::Write(std::string_view bytes) {
   wire_->loop.FlushLater(*this);
 }
 
+size_t Pipe::untaken_bytes() const {
+  return queued_bytes() + wire_->lanes[index_].in_transit.size();
+}
+
 void Pipe::ShutdownWrite() {
   if (closed_ || shut_) return;
   SayGoodbye();

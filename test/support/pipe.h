@@ -80,6 +80,7 @@ class Pipe final : public Transport, private Flushable {
   void Write(std::string_view bytes) override;
   void FlushNow() override;
   size_t queued_bytes() const override { return gathered_bytes_ + queue_.size(); }
+  size_t untaken_bytes() const override;
   void ShutdownWrite() override;
   void Close() override;
   void Reset() override;
