@@ -178,6 +178,8 @@ void ServerConnection::OnTimer() {
     case State::kOpen:
       if (cut_) {
         codec_->Cut();
+      } else if (expecting_ == Expecting::kNextRequest) {
+        EndIdle();
       } else if (expecting_ == Expecting::kResponseTaken &&
                  transport_->untaken_bytes() < untaken_at_last_look_) {
         OnProgress(expecting_);  // slow, but it moves
@@ -186,7 +188,7 @@ void ServerConnection::OnTimer() {
       }
       break;
     case State::kIdleGrace:
-      OnIdleGraceOver();
+      EndIdle();
       break;
     case State::kFinishing:
       OnFlushTimer();
@@ -199,12 +201,11 @@ void ServerConnection::OnTimer() {
   }
 }
 
-void ServerConnection::OnIdleGraceOver() {
-  // The last look: a request may have arrived in the moment the grace ended (RFC 9112 9.5). If it
+void ServerConnection::EndIdle() {
+  // The last look: a request may have arrived in the moment the time was over (RFC 9112 9.5). If it
   // did, it is read in the next turn of the loop and answered.
   if (!eof_ && transport_->HasUnreadInput()) {
     timer_.Set(loop().Now() + options().timeouts.linger);
-    state_ = State::kIdleGrace;
     return;
   }
   Finish();

@@ -85,7 +85,7 @@ class ServerConnection final : public Deferred,
   void Drop(bool visibly_broken) override;
 
   void OnTimer();
-  void OnIdleGraceOver();
+  void EndIdle();
   void OnFlushTimer();
   void Linger();
   Duration LimitFor(Expecting expecting) const;
