@@ -6,8 +6,6 @@ reused, nothing is logged, no body touches the disk. nginx's large buffers and H
 were tried against the defaults and are faster.
 """
 
-import os
-
 from .origin import nginx_user
 from .process import Process, free_port, wait_for_http
 
@@ -186,8 +184,7 @@ PROXIES = {proxy.name: proxy for proxy in (Sluice, Nginx, Haproxy)}
 
 def add_arguments(parser):
     """The arguments that every bench of proxies has."""
-    built = os.environ.get("SLUICE_BINARY", "build/release/sluice")
-    parser.add_argument("--sluice", default=built, help="the binary (default: %(default)s)")
+    parser.add_argument("--sluice", default="build/release/sluice", help="default: %(default)s")
     parser.add_argument("--only", default=",".join(PROXIES), metavar="NAMES",
                         type=lambda text: text.split(","),
                         help="which of %(default)s to measure")
