@@ -66,6 +66,9 @@ def measure(proxy, workload, seconds, core, series):
     if result.requests == 0:
         raise SystemExit(f"bench: {proxy.name} answered nothing in {workload.name}:\n"
                          f"{proxy.process.last_words()}")
+    if spent == 0:
+        raise SystemExit(f"bench: {proxy.name} used less than a clock tick in {workload.name}: "
+                         "measure for longer, or on a machine that is less busy")
     series.per_second.append(result.per_second)
     series.cpu_us.append(spent * 1e6 / result.requests)
     series.p50_us.append(result.p50_us)

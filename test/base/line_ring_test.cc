@@ -91,7 +91,7 @@ TEST(LineRingTest, AgreesWithAStringOnRandomOperations) {
 
 // Run under ThreadSanitizer by CI.
 TEST(LineRingTest, PassesLinesBetweenThreads) {
-  constexpr int kLines = 100000;
+  constexpr int kLines = 30000;
   LineRing ring(512);
   std::thread producer([&ring] {
     for (int i = 0; i < kLines; ++i) {

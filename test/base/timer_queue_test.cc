@@ -281,7 +281,7 @@ class TimerModel {
 
 TEST(TimerQueuePropertyTest, AgreesWithAModelOnRandomOperations) {
   int fired = 0;
-  for (uint64_t seed = 1; seed <= 300; ++seed) {
+  for (uint64_t seed = 1; seed <= 150; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     TimerModel model(seed);
     model.Run(500);
@@ -289,7 +289,7 @@ TEST(TimerQueuePropertyTest, AgreesWithAModelOnRandomOperations) {
     if (testing::Test::HasFailure()) return;
     fired += model.fired();
   }
-  EXPECT_GT(fired, 10000) << "the operations hardly let a timer fire";
+  EXPECT_GT(fired, 5000) << "the operations hardly let a timer fire";
 }
 
 }  // namespace
