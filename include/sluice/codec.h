@@ -1,5 +1,5 @@
 // The seam between a downstream connection and the protocol spoken on it: H1ServerCodec
-// (http/h1_server_codec.h), H2 later. The connection owns the transport, the limits in time and the
+// (http/h1_server_codec.h) or H2ServerCodec (http/h2_server_codec.h). The connection owns the transport, the limits in time and the
 // place in a drain; the codec turns bytes into streams and back.
 //
 // One worker thread. The codec never deletes the connection; it asks its host.
@@ -20,6 +20,7 @@ struct HttpOptions;  // http/http_options.h
 
 // What the connection is waiting for; it decides which time limit runs.
 enum class Expecting : uint8_t {
+  kHandshake,      // TLS
   kNothing,        // the next move is ours or the upstream's
   kFirstRequest,   // accepted, not a byte yet
   kNextRequest,    // idle keep-alive

@@ -16,6 +16,7 @@
 
 #include "base/time.h"
 #include "sluice/message.h"
+#include "sluice/tls_info.h"
 
 namespace sluice {
 
@@ -40,13 +41,14 @@ struct DownstreamInfo {
   std::string peer;            // "127.0.0.1:41234" or "unix:"
   std::string_view peer_host;  // `peer` without the port; all of it on a Unix socket
   bool tls = false;
+  const TlsInfo* tls_info = nullptr;  // of a TLS connection; lives as long as the connection
 };
 
 // The account of one request: kept up by the codec (C) and the handler (H), read by the access log
 // and, while the request is in flight, by the drain report and /connections.
 struct RequestRecord {
   TimePoint started{};                   // C: first byte of the request
-  Protocol protocol = Protocol::kHttp1;  // C, H for grpc, event stream
+  Protocol protocol = Protocol::kHttp1;  // C, also for gRPC
   int status = 0;                        // C: of the response head sent; 0 while none was
   uint64_t bytes_in = 0;                 // C: request body
   uint64_t bytes_out = 0;                // C: response body

@@ -18,6 +18,7 @@
 
 #include "sluice/loop.h"
 #include "sluice/result.h"
+#include "sluice/tls_info.h"
 
 namespace sluice {
 
@@ -28,6 +29,9 @@ class TransportEvents {
   // `bytes` is lent until the end of the current dispatch: Transport::Write may pass slices of it
   // on, anything kept for longer is copied. Never empty.
   virtual void OnData(std::string_view bytes) = 0;
+
+  // A transport that was not ready() is now: its TLS handshake is over and tls() says how.
+  virtual void OnReady() {}
 
   // The peer half-closed: no more data will come, ours may still be written.
   virtual void OnEof() = 0;
@@ -57,6 +61,13 @@ class Transport : public Deferred {
   // dies. Nothing is read before the first call.
   virtual void SetEvents(TransportEvents* events) = 0;
 
+  // False while a TLS handshake goes on: nothing may be written, no data comes, and OnReady or
+  // OnError ends it.
+  virtual bool ready() const { return true; }
+
+  // Null on a cleartext transport, and before it is ready.
+  virtual const TlsInfo* tls() const { return nullptr; }
+
   // Writes `bytes`, which the caller lends until the end of the current dispatch (a slice of
   // OnData's bytes, Loop::Scratch, or a constant). All writes of a dispatch leave in one system
   // call; what the kernel does not take is copied and written when it does. Ignored once the write
@@ -64,8 +75,8 @@ class Transport : public Deferred {
   virtual void Write(std::string_view bytes) = 0;
 
   // Performs the gathered writes now instead of at the end of the dispatch, so that queued_bytes()
-  // tells whether the kernel took them. Calls no event: an error is told at the end of the
-  // dispatch.
+  // tells whether the kernel took them; nothing that was lent is referred to after it. Calls no
+  // event: what there is to tell is told at the end of the dispatch.
   virtual void FlushNow() = 0;
 
   // Bytes accepted by Write and not yet taken by the kernel.

@@ -1,5 +1,5 @@
 // An upstream connection as the pool and the proxy see it, whatever protocol it speaks:
-// H1ClientConnection carries one request at a time, HTTP/2 will carry many.
+// H1ClientConnection carries one request at a time, H2ClientConnection many.
 //
 // One worker thread. Callbacks may destroy the receiver, never the connection: that goes through
 // Loop::DeleteLater.
@@ -18,8 +18,11 @@ namespace sluice {
 // How an exchange with an upstream went wrong.
 struct UpstreamFailure {
   enum class Kind : uint8_t {
-    kReset,     // the connection broke or ended early
+    kReset,     // the connection or the stream broke or ended early
     kProtocol,  // what came was not a valid response
+    kRefused,   // the upstream said that it has not processed the request, and never will: it may
+                // be sent again whatever its method (RFC 9113 8.7: REFUSED_STREAM, or a GOAWAY
+                // below its stream)
   };
   Kind kind = Kind::kReset;
   std::string_view detail;      // a constant, for the log
@@ -67,8 +70,11 @@ class ClientConnection;
 // The pool's side of a connection.
 class ClientConnectionOwner {
  public:
-  // It can take a request (again).
-  virtual void OnConnectionIdle(ClientConnection& connection) = 0;
+  // It can take a request again: room() was 0 and is not any more, or an exchange has ended.
+  virtual void OnConnectionAvailable(ClientConnection& connection) = 0;
+  // It takes no request any more (room() is 0 for good), but those it carries go on: the upstream
+  // sent GOAWAY.
+  virtual void OnConnectionDraining(ClientConnection& connection) = 0;
   // It takes no more and is closed; the owner drops it by way of Loop::DeleteLater.
   virtual void OnConnectionClosed(ClientConnection& connection) = 0;
 
@@ -78,16 +84,26 @@ class ClientConnectionOwner {
 
 class ClientConnection : public Deferred {
  public:
-  // Sends the head and returns where the rest of the request goes. Only while idle. `head` and
-  // `receiver` must live until the exchange is over.
+  // How many more requests it takes now: 1 or 0 for HTTP/1.1; for HTTP/2 what the upstream's
+  // SETTINGS_MAX_CONCURRENT_STREAMS leaves.
+  virtual uint32_t room() const = 0;
+
+  // Exchanges under way.
+  virtual uint32_t active() const = 0;
+
+  // True when it carries several exchanges at a time.
+  virtual bool multiplexes() const = 0;
+
+  // Sends the head and returns where the rest of the request goes. Only while room() is not 0.
+  // `head` and `receiver` must live until the exchange is over.
   virtual ClientStream& StartRequest(const RequestHead& head, bool end_stream,
                                      ResponseReceiver& receiver) = 0;
 
-  // Looks whether the peer has closed an idle connection, which the loop may not have told yet. One
+  // Looks whether the peer has closed an unused connection, which the loop may not have told yet. One
   // system call; for requests that could not be replayed.
   virtual bool StillOpen() = 0;
 
-  // Closes at once; an exchange in progress fails.
+  // Closes at once; exchanges in progress fail.
   virtual void Close() = 0;
 };
 

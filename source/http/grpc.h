@@ -1,0 +1,54 @@
+// What a proxy has to know of gRPC over HTTP/2 (the gRPC project's PROTOCOL-HTTP2.md): which
+// requests are gRPC, how long they may take, and how an error of ours is told to them. The messages
+// in the body are not looked at.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "base/arena.h"
+#include "base/time.h"
+#include "sluice/handler.h"
+#include "sluice/message.h"
+
+namespace sluice {
+
+// The status codes that a proxy has reason to send.
+enum class GrpcStatus : uint8_t {
+  kCancelled = 1,
+  kUnknown = 2,
+  kDeadlineExceeded = 4,
+  kPermissionDenied = 7,
+  kResourceExhausted = 8,
+  kUnimplemented = 12,
+  kInternal = 13,
+  kUnavailable = 14,
+  kUnauthenticated = 16,
+};
+
+// True when the content type is "application/grpc", alone or with a "+" suffix or parameters.
+// grpc-web is not gRPC: it is made for HTTP without trailers.
+bool IsGrpc(const RequestHead& request);
+
+// The value of grpc-timeout: at most 8 digits and a unit (H, M, S, m, u, n). Nothing when there is
+// none, or it is malformed. Never zero: what is less than a millisecond is one.
+std::optional<Duration> GrpcTimeout(const RequestHead& request);
+
+// What a gRPC client makes of an HTTP status (the project's http-grpc-status-mapping.md), but for
+// those that Sluice itself answers: 413 and 431 are resource_exhausted, 408 is cancelled and 504
+// deadline_exceeded.
+GrpcStatus GrpcStatusFor(int http_status);
+
+// `text` as grpc-message wants it: percent-encoded but for printable ASCII. Lives in `arena`, or is
+// `text` itself.
+std::string_view EncodeGrpcMessage(std::string_view text, Arena& arena);
+
+// Ends a response whose head was not sent: HTTP status 200 and the gRPC status in the head, which
+// is also the end of the stream ("Trailers-Only").
+void SendGrpcError(ServerStream& stream, GrpcStatus status, std::string_view message);
+
+// Ends a response whose head was sent: trailers with the gRPC status.
+void EndWithGrpcStatus(ServerStream& stream, GrpcStatus status, std::string_view message);
+
+}  // namespace sluice
