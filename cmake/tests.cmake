@@ -2,6 +2,11 @@
 # run as it stands. Labels choose: `ctest -L unit`, sim, integration, e2e, fuzz, layering.
 
 find_package(GTest REQUIRED)
+# The interpreter that has Debian's python3-h2, python3-grpcio and so on, before any other.
+find_program(SLUICE_PYTHON python3 PATHS /usr/bin NO_DEFAULT_PATH)
+if(SLUICE_PYTHON)
+  set(Python3_EXECUTABLE "${SLUICE_PYTHON}")
+endif()
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
 include(GoogleTest)
 

@@ -1,6 +1,7 @@
 // The seam between a downstream connection and the protocol spoken on it: H1ServerCodec
-// (http/h1_server_codec.h) or H2ServerCodec (http/h2_server_codec.h). The connection owns the transport, the limits in time and the
-// place in a drain; the codec turns bytes into streams and back.
+// (http/h1_server_codec.h) or H2ServerCodec (http/h2_server_codec.h). The connection owns the
+// transport, the limits in time and the place in a drain; the codec turns bytes into streams and
+// back.
 //
 // One worker thread. The codec never deletes the connection; it asks its host.
 #pragma once

@@ -99,8 +99,8 @@ class ClientConnection : public Deferred {
   virtual ClientStream& StartRequest(const RequestHead& head, bool end_stream,
                                      ResponseReceiver& receiver) = 0;
 
-  // Looks whether the peer has closed an unused connection, which the loop may not have told yet. One
-  // system call; for requests that could not be replayed.
+  // Looks whether the peer has closed an unused connection, which the loop may not have told yet.
+  // One system call; for requests that could not be replayed.
   virtual bool StillOpen() = 0;
 
   // Closes at once; exchanges in progress fail.

@@ -183,7 +183,7 @@ void H1ClientConnection::OnExchangeOver() {
   }
   state_ = State::kIdle;
   transport_->ResumeReading();
-  owner_.OnConnectionIdle(*this);
+  owner_.OnConnectionAvailable(*this);
 }
 
 // ---- ends ----

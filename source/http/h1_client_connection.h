@@ -26,6 +26,11 @@ class H1ClientConnection final : public ClientConnection,
                      const HttpLimits& limits);
   ~H1ClientConnection() override;
 
+  uint32_t room() const override { return state_ == State::kIdle ? 1 : 0; }
+  uint32_t active() const override {
+    return state_ == State::kBusy || state_ == State::kTunnel ? 1 : 0;
+  }
+  bool multiplexes() const override { return false; }
   ClientStream& StartRequest(const RequestHead& head, bool end_stream,
                              ResponseReceiver& receiver) override;
   bool StillOpen() override;

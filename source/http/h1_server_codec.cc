@@ -390,6 +390,7 @@ void H1ServerCodec::OnTimeout(Expecting expecting) {
       EndStream(StreamEnd::kClientTimeout);
       Drop(true);
       break;
+    case Expecting::kHandshake:
     case Expecting::kNothing:
     case Expecting::kFirstRequest:
     case Expecting::kNextRequest:

@@ -62,10 +62,10 @@ class H2Stream : public ListHook<H2PendingTag>, public ListHook<H2LeavingTag> {
   TimePoint moved_at_{};
   int32_t id_ = 0;
   Out out_ = Out::kHead;
-  bool open_ = false;            // nghttp2 knows it
+  bool open_ = false;  // nghttp2 knows it
   bool reset_ = false;
   bool in_ended_ = false;
-  bool end_arrived_ = false;     // END_STREAM is behind what is in arrived_
+  bool end_arrived_ = false;  // END_STREAM is behind what is in arrived_
   bool paused_ = false;
   bool data_submitted_ = false;  // nghttp2 has a data source for it
   bool data_deferred_ = false;   // which said that it has nothing

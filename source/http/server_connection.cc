@@ -158,6 +158,8 @@ void ServerConnection::Close() {
 Duration ServerConnection::LimitFor(Expecting expecting) const {
   const HttpTimeouts& timeouts = context_.options.timeouts;
   switch (expecting) {
+    case Expecting::kHandshake:
+      return timeouts.handshake;
     case Expecting::kNothing:
       return Duration::zero();
     case Expecting::kFirstRequest:

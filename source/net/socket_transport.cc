@@ -42,6 +42,9 @@ size_t SocketTransport::untaken_bytes() const {
 void SocketTransport::FlushNow() {
   if (!output_ || closed()) return;
   Send();
+  // The caller sees these bytes wait, and the peer may make room for them before the dispatch ends:
+  // then too somebody has to be told that they left.
+  if (queued_bytes() > 0 && promise_ == Promise::kNothing) promise_ = Promise::kEmpty;
   // Whether it failed, or what was promised is now true, is told at the end of the dispatch.
   loop_.FlushLater(*this);
 }
@@ -111,6 +114,8 @@ void SocketTransport::Release() {
 
 void SocketTransport::PauseReading() {
   if (std::exchange(reading_paused_, true)) return;
+  // A broken write waits for the last input to be read (FailWrite), which nobody will read now.
+  if (write_error_ != 0) loop_.FlushLater(*this);
   UpdateInterest();
 }
 

@@ -61,7 +61,8 @@ class EndpointPool::Connection final : public ListHook<AllTag>,
   TimePoint idle_since{};
 
  private:
-  void OnConnectionIdle(ClientConnection&) override { pool_.OnIdle(*this); }
+  void OnConnectionAvailable(ClientConnection&) override { pool_.OnIdle(*this); }
+  void OnConnectionDraining(ClientConnection&) override {}
   void OnConnectionClosed(ClientConnection&) override { pool_.OnClosed(*this); }
 
   EndpointPool& pool_;
