@@ -50,6 +50,7 @@ struct RequestRecord {
   TimePoint started{};                   // C: first byte of the request
   Protocol protocol = Protocol::kHttp1;  // C, also for gRPC
   int status = 0;                        // C: of the response head sent; 0 while none was
+  int8_t grpc_status = -1;               // H: of a gRPC response; -1 while none is known
   uint64_t bytes_in = 0;                 // C: request body
   uint64_t bytes_out = 0;                // C: response body
   StreamEnd end = StreamEnd::kComplete;  // C

@@ -27,12 +27,15 @@ enum class GrpcStatus : uint8_t {
   kUnauthenticated = 16,
 };
 
-// True when the content type is "application/grpc", alone or with a "+" suffix or parameters.
-// grpc-web is not gRPC: it is made for HTTP without trailers.
+// True for "application/grpc", alone or with a "+" suffix or parameters. grpc-web is not gRPC: it
+// is made for HTTP without trailers.
+bool IsGrpcContentType(std::string_view content_type);
+
 bool IsGrpc(const RequestHead& request);
 
 // The value of grpc-timeout: at most 8 digits and a unit (H, M, S, m, u, n). Nothing when there is
-// none, or it is malformed. Never zero: what is less than a millisecond is one.
+// none, or it is malformed. Never less than a millisecond, which is as fine as our clock, nor more
+// than a year, so that it can be added to a time.
 std::optional<Duration> GrpcTimeout(const RequestHead& request);
 
 // What a gRPC client makes of an HTTP status (the project's http-grpc-status-mapping.md), but for
@@ -44,11 +47,19 @@ GrpcStatus GrpcStatusFor(int http_status);
 // `text` itself.
 std::string_view EncodeGrpcMessage(std::string_view text, Arena& arena);
 
-// Ends a response whose head was not sent: HTTP status 200 and the gRPC status in the head, which
-// is also the end of the stream ("Trailers-Only").
+// The grpc-status among `fields`, a response's head or its trailers: 0 to 99, or -1 when there is
+// none or it is no such number.
+int GrpcStatusIn(const HeaderList& fields);
+
+// Makes `head` the whole answer to a gRPC request that failed: HTTP status 200 and the gRPC status
+// in the head ("Trailers-Only"). `message` is lent until it is sent.
+void MakeGrpcError(GrpcStatus status, std::string_view message, ResponseHead& head);
+
+// Ends a response whose head was not sent: the head of MakeGrpcError, which is also the end of the
+// stream. Over HTTP/1.1 the head is the same, for a proxy in front that translates.
 void SendGrpcError(ServerStream& stream, GrpcStatus status, std::string_view message);
 
-// Ends a response whose head was sent: trailers with the gRPC status.
+// Ends a response whose head was sent, without a Content-Length: trailers with the gRPC status.
 void EndWithGrpcStatus(ServerStream& stream, GrpcStatus status, std::string_view message);
 
 }  // namespace sluice

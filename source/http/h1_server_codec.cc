@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "http/http_options.h"
+#include "http/local_reply.h"
 
 namespace sluice {
 namespace {
@@ -290,20 +291,7 @@ void H1ServerCodec::Refuse(int status, std::string_view detail, StreamEnd why) {
   }
   stream.close_after_ = true;
   ResponseHead head;
-  head.status = status;
-  head.headers.Add(HeaderId::kContentType, "Content-Type", "text/plain");
-  // RFC 9110 10.2.3: a client cut by a drain may try again at once, elsewhere.
-  if (status == 503) head.headers.Add(HeaderId::kRetryAfter, "Retry-After", "1");
-  if (status == 405) head.headers.Add("Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH");
-  const std::string_view reason = ReasonPhrase(status);
-  char* body = host_.loop().Scratch(reason.size() + detail.size() + 4);
-  char* at = body;
-  for (const std::string_view part :
-       {reason, std::string_view(": "), detail, std::string_view("\n")}) {
-    std::memcpy(at, part.data(), part.size());
-    at += part.size();
-  }
-  std::string_view text(body, static_cast<size_t>(at - body));
+  std::string_view text = MakeRefusal(stream, host_.loop(), status, detail, head);
   // Half a head may be that of a HEAD, to which a body would be bytes that belong to nothing.
   if (stream.request_state_ == RequestState::kHead && !parser_.error()) text = {};
   head.content_length = text.size();

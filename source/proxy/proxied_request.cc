@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "http/local_reply.h"
 #include "proxy/proxy.h"
 
 namespace sluice {
@@ -235,14 +236,14 @@ void ProxiedRequest::Fail(int status, std::string_view detail) {
   }
   switch (status) {
     case 502:
-      SendSimpleResponse(stream, 502,
-                         "502 Bad Gateway: the upstream broke off or sent no valid response\n");
+      SendLocalReply(stream, 502,
+                     "502 Bad Gateway: the upstream broke off or sent no valid response\n");
       break;
     case 503:
-      SendSimpleResponse(stream, 503, "503 Service Unavailable: no connection to the upstream\n");
+      SendLocalReply(stream, 503, "503 Service Unavailable: no connection to the upstream\n");
       break;
     default:
-      SendSimpleResponse(stream, 504, "504 Gateway Timeout: the upstream did not answer in time\n");
+      SendLocalReply(stream, 504, "504 Gateway Timeout: the upstream did not answer in time\n");
       break;
   }
 }

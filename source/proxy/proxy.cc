@@ -1,5 +1,6 @@
 #include "proxy/proxy.h"
 
+#include "http/local_reply.h"
 #include "proxy/path.h"
 #include "proxy/proxied_request.h"
 
@@ -10,7 +11,7 @@ constexpr size_t kMaxFreeRequests = 256;
 
 void Refuse(ServerStream& stream, int status, std::string_view detail, std::string_view text) {
   stream.record().detail = detail;
-  SendSimpleResponse(stream, status, text);
+  SendLocalReply(stream, status, text);
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "http/local_reply.h"
+
 namespace sluice {
 namespace {
 
@@ -12,7 +14,7 @@ constexpr auto kRetry = std::chrono::milliseconds(20);
 
 void ListeningPort::Overloaded::OnRequest(ServerStream& stream, bool) {
   stream.record().detail = "connection_limit";
-  SendSimpleResponse(stream, 503, "503 Service Unavailable: too many connections\n");
+  SendLocalReply(stream, 503, "503 Service Unavailable: too many connections\n");
 }
 
 ListeningPort::ListeningPort(const ListenerConfig& config, const Snapshot::Listener& compiled,
