@@ -1,5 +1,5 @@
 // Counts frames that cost a peer next to nothing and us some work, by kind. A peer may spend its
-// allowance at once and gets it back evenly over half a minute (a token bucket for each kind), so
+// allowance at once and earns as much again in half a minute (a token bucket for each kind), so
 // that an honest burst passes and a flood does not.
 #pragma once
 
@@ -29,10 +29,14 @@ std::string_view H2FloodName(H2Flood flood);  // "settings", "rapid_reset", ...
 
 class H2FloodGuard {
  public:
-  explicit H2FloodGuard(const Http2Floods& allowances);
+  // `now`: when the connection began.
+  H2FloodGuard(const Http2Floods& allowances, TimePoint now);
 
   // Counts one. False when the allowance is spent.
   bool Take(H2Flood flood, TimePoint now);
+
+  // Gives some back: for frames that what we send asks for.
+  void Grant(H2Flood flood, uint32_t count);
 
  private:
   static constexpr Duration kRefill = std::chrono::seconds(30);
@@ -40,7 +44,7 @@ class H2FloodGuard {
   struct Bucket {
     uint32_t size = 0;
     uint32_t left = 0;
-    TimePoint filled_at{};
+    TimePoint filled_at{};  // when what it has earned was last added up
   };
   std::array<Bucket, kH2FloodCount> buckets_;
 };

@@ -10,14 +10,14 @@
 // the connection always is, so that a slow stream never stops the others. What may arrive on paused
 // streams is bounded by their number times Http2Options::stream_window.
 //
-// One worker thread. Nothing here is called from inside an event except what is marked so; the
-// session may be destroyed only outside of its events (Loop::DeleteLater).
+// One worker thread. The session, and a stream that is given to an event, live at least until the
+// end of the dispatch: owners recycle and delete later.
 #pragma once
 
-#include <array>
+#include <nghttp2/nghttp2.h>
+
+#include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -28,8 +28,6 @@
 #include "sluice/loop.h"
 #include "sluice/message.h"
 #include "sluice/transport.h"
-
-struct nghttp2_session;
 
 namespace sluice {
 
@@ -133,7 +131,7 @@ class H2Session final : private Flushable {
   // The transport takes more than it did; something may have left.
   void OnTransportWritable();
 
-  // ---- sending: may be called from inside events
+  // ---- sending
 
   // Of a client: opens `stream` with a request. False when no stream ids are left, or the peer
   // takes no new stream. `fields` begins with the pseudo-headers; they are copied.
@@ -171,7 +169,7 @@ class H2Session final : private Flushable {
 
   // ---- state
 
-  // Of a client: how many streams the peer lets it open now.
+  // Of a client: how many streams the peer lets it have open at a time, those it has included.
   uint32_t PeerMaxStreams() const;
   bool goaway_sent() const { return goaway_ == Goodbye::kSent; }
   bool over() const { return over_; }
@@ -184,35 +182,57 @@ class H2Session final : private Flushable {
   friend struct Callbacks;
   enum class Goodbye : uint8_t { kNone, kWanted, kSent };
 
+  // In: from nghttp2, by way of Callbacks.
+  void OnFrameHeader(const nghttp2_frame_hd& header);
+  int OnBlockBegin(int32_t id, int category);
+  int OnField(int32_t id, std::string_view name, std::string_view value);
+  void OnFrame(const nghttp2_frame& frame);
+  void OnData(int32_t id, std::string_view bytes);
+  void OnStreamClosed(int32_t id, uint32_t error);
+  H2Stream* Find(int32_t id) const;
+  void OnBlock(H2Stream& stream, bool end_stream);
+  void Deliver(H2Stream& stream, std::string_view bytes, bool end_stream);
+  void DeliverArrived(H2Stream& stream);
+  void Account(H2Flood flood);
+
+  // Out.
+  bool SubmitHead(H2Stream& stream, int32_t id, const std::vector<H2Field>& fields,
+                  bool end_stream);
+  void SubmitTrailers(H2Stream& stream);
+  ptrdiff_t ReadBody(H2Stream& stream, size_t most, uint32_t* flags);
+  void WriteBody(H2Stream& stream, const uint8_t* frame_header, size_t length);
+  void OnFrameSent(const nghttp2_frame& frame);
+  void OnFrameNotSent(const nghttp2_frame& frame);
   void Flush() override;
   void Pump();
-  void AfterPump();
-  void DeliverArrived(H2Stream& stream);
+  void SubmitBody(H2Stream& stream);
+  void Send();
+  void Settle(H2Stream& stream);
   void TellLeft();
-  void CloseOver();
-  void Account(H2Flood flood);
+  void CheckOver();
+  void Write(const uint8_t* bytes, size_t count);
   void Touch(H2Stream& stream) { stream.moved_at_ = loop_.Now(); }
   void MarkPending(H2Stream& stream);
-  void EndSent(H2Stream& stream);
-  void Over();
 
   Loop& loop_;
   Transport& transport_;
   H2SessionEvents& events_;
   nghttp2_session* session_ = nullptr;
   H2FloodGuard floods_;
+  const HttpLimits& limits_;
+  std::vector<H2Stream*> opening_;  // of a client: whose request is not framed yet
   IntrusiveList<H2Stream, H2PendingTag> pending_;
   IntrusiveList<H2Stream, H2LeavingTag> leaving_;  // in the order of leaves_at_
   uint64_t written_ = 0;                           // bytes given to the transport
   size_t block_bytes_ = 0;                         // on the wire, of the header block that is read
-  size_t max_block_bytes_ = 0;
-  uint32_t own_resets_ = 0;  // RST_STREAM frames submitted by us and not framed yet
+  size_t decoded_bytes_ = 0;  // of its fields, as SETTINGS_MAX_HEADER_LIST_SIZE counts them
+  uint32_t own_resets_ = 0;   // RST_STREAM frames submitted by us and not framed yet
   H2Role role_;
   Goodbye goaway_ = Goodbye::kNone;
   H2Error goaway_error_ = H2Error::kNoError;
   bool noticed_ = false;
+  bool failed_ = false;  // GOAWAY with an error was sent, or must be
   bool over_ = false;
-  bool receiving_ = false;
 };
 
 }  // namespace sluice

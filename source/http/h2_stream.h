@@ -9,7 +9,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/byte_queue.h"
@@ -54,7 +56,9 @@ class H2Stream : public ListHook<H2PendingTag>, public ListHook<H2LeavingTag> {
 
   std::vector<std::string_view> lent_;  // for the present dispatch, behind what is in kept_
   ByteQueue kept_;
-  ByteQueue arrived_;  // while the receiver is paused
+  ByteQueue arrived_;                                    // while the receiver is paused
+  std::vector<std::pair<uint32_t, uint32_t>> trailers_;  // lengths of names and values
+  std::string trailer_text_;                             // and their text, one behind the other
   size_t lent_bytes_ = 0;
   size_t lent_begin_ = 0;       // of lent_: slices that were sent whole
   size_t taken_from_kept_ = 0;  // sent in this dispatch, still referred to
@@ -64,13 +68,15 @@ class H2Stream : public ListHook<H2PendingTag>, public ListHook<H2LeavingTag> {
   Out out_ = Out::kHead;
   bool open_ = false;  // nghttp2 knows it
   bool reset_ = false;
+  bool reset_by_peer_ = false;
   bool in_ended_ = false;
-  bool end_arrived_ = false;  // END_STREAM is behind what is in arrived_
+  bool end_arrived_ = false;    // END_STREAM is behind what is in arrived_
+  bool block_arrived_ = false;  // on trailers
   bool paused_ = false;
-  bool data_submitted_ = false;  // nghttp2 has a data source for it
-  bool data_deferred_ = false;   // which said that it has nothing
+  bool data_submitted_ = false;  // nghttp2 has what ends it: a data source, or trailers
+  bool data_deferred_ = false;   // the source said that it has nothing
   bool trailers_follow_ = false;
-  bool was_congested_ = false;
+  mutable bool was_congested_ = false;  // its source was told to wait
 };
 
 }  // namespace sluice

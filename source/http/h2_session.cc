@@ -1,0 +1,408 @@
+#include "http/h2_session.h"
+
+#include <nghttp2/nghttp2.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "http/h2_callbacks.h"
+
+namespace sluice {
+namespace {
+
+// RFC 9113 6.5.2 and 6.9.2: what holds until SETTINGS say otherwise.
+constexpr uint32_t kDefaultWindow = 65'535;
+constexpr size_t kFrameHeader = 9;
+
+// On the PING that follows a notice, to tell its ACK from others.
+constexpr uint8_t kNoticePing[8] = {'g', 'o', 'i', 'n', 'g', 'a', 'w', 'y'};
+
+nghttp2_nv NameValue(std::string_view name, std::string_view value) {
+  const auto bytes = [](std::string_view text) {
+    return const_cast<uint8_t*>(reinterpret_cast<const uint8_t*>(text.data()));
+  };
+  return {bytes(name), bytes(value), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE};
+}
+
+nghttp2_option* MakeOptions() {
+  nghttp2_option* options = nullptr;
+  nghttp2_option_new(&options);
+  nghttp2_option_set_no_auto_window_update(options, 1);
+  // Our own guard is the one that counts (h2_flood_guard.h); nghttp2's would close without a word.
+  nghttp2_option_set_stream_reset_rate_limit(options, 1'000'000, 1'000'000);
+  nghttp2_option_set_max_continuations(options, 1'000'000);
+  return options;
+}
+
+}  // namespace
+
+H2Session::H2Session(H2Role role, Loop& loop, Transport& transport, const Http2Options& options,
+                     const HttpLimits& limits, H2SessionEvents& events)
+    : loop_(loop),
+      transport_(transport),
+      events_(events),
+      floods_(options.floods, loop.Now()),
+      limits_(limits),
+      role_(role) {
+  static nghttp2_option* const nghttp2_options = MakeOptions();
+  const auto make =
+      role == H2Role::kServer ? nghttp2_session_server_new2 : nghttp2_session_client_new2;
+  if (make(&session_, Callbacks::All(), this, nghttp2_options) != 0) std::abort();  // out of memory
+
+  std::array<nghttp2_settings_entry, 4> settings;
+  size_t count = 0;
+  if (role == H2Role::kServer) {
+    settings[count++] = {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, options.max_concurrent_streams};
+  } else {
+    settings[count++] = {NGHTTP2_SETTINGS_ENABLE_PUSH, 0};
+  }
+  settings[count++] = {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, limits.header_bytes};
+  if (options.stream_window != kDefaultWindow) {
+    settings[count++] = {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, options.stream_window};
+  }
+  nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings.data(), count);
+  nghttp2_session_set_local_window_size(
+      session_, NGHTTP2_FLAG_NONE, 0,
+      static_cast<int32_t>(std::max(options.connection_window, kDefaultWindow)));
+  loop_.FlushLater(*this);
+}
+
+H2Session::~H2Session() { nghttp2_session_del(session_); }
+
+// ---- what is sent: kept by nghttp2 and the streams until Flush
+
+bool H2Session::SendRequest(H2Stream& stream, const std::vector<H2Field>& fields, bool end_stream) {
+  if (over_ || nghttp2_session_check_request_allowed(session_) == 0) return false;
+  if (!SubmitHead(stream, -1, fields, end_stream)) return false;
+  opening_.push_back(&stream);
+  return true;
+}
+
+void H2Session::SendResponse(H2Stream& stream, const std::vector<H2Field>& fields,
+                             bool end_stream) {
+  if (!stream.reset_) SubmitHead(stream, stream.id_, fields, end_stream);
+}
+
+void H2Session::SendInterim(H2Stream& stream, const std::vector<H2Field>& fields) {
+  if (stream.reset_) return;
+  const H2Stream::Out before = stream.out_;
+  SubmitHead(stream, stream.id_, fields, false);
+  stream.out_ = before;
+}
+
+bool H2Session::SubmitHead(H2Stream& stream, int32_t id, const std::vector<H2Field>& fields,
+                           bool end_stream) {
+  thread_local std::vector<nghttp2_nv> values;
+  values.clear();
+  for (const H2Field& field : fields) values.push_back(NameValue(field.name, field.value));
+  const uint8_t flags = end_stream ? NGHTTP2_FLAG_END_STREAM : NGHTTP2_FLAG_NONE;
+  const int32_t result =
+      nghttp2_submit_headers(session_, flags, id, nullptr, values.data(), values.size(), &stream);
+  if (result < 0) return false;
+  if (id == -1) stream.id_ = result;
+  stream.out_ = end_stream ? H2Stream::Out::kEnding : H2Stream::Out::kBody;
+  Touch(stream);
+  loop_.FlushLater(*this);
+  return true;
+}
+
+void H2Session::SendBody(H2Stream& stream, std::string_view bytes, bool end_stream) {
+  if (stream.reset_ || stream.out_ != H2Stream::Out::kBody) return;
+  if (!bytes.empty()) {
+    // A stream that waits is not touched: its time runs from when its last byte moved.
+    if (stream.queued_bytes() == 0) Touch(stream);
+    stream.lent_.push_back(bytes);
+    stream.lent_bytes_ += bytes.size();
+  }
+  if (end_stream) stream.out_ = H2Stream::Out::kEnding;
+  MarkPending(stream);
+}
+
+void H2Session::SendTrailers(H2Stream& stream, const std::vector<H2Field>& fields) {
+  if (stream.reset_ || stream.out_ != H2Stream::Out::kBody) return;
+  for (const H2Field& field : fields) {
+    stream.trailers_.emplace_back(field.name.size(), field.value.size());
+    stream.trailer_text_.append(field.name).append(field.value);
+  }
+  stream.trailers_follow_ = !fields.empty();
+  stream.out_ = H2Stream::Out::kEnding;
+  MarkPending(stream);
+}
+
+void H2Session::SubmitTrailers(H2Stream& stream) {
+  std::vector<nghttp2_nv> values;
+  std::string_view text = stream.trailer_text_;
+  for (const auto& [name, value] : stream.trailers_) {
+    values.push_back(NameValue(text.substr(0, name), text.substr(name, value)));
+    text.remove_prefix(name + value);
+  }
+  stream.trailers_follow_ = false;
+  nghttp2_submit_trailer(session_, stream.id_, values.data(), values.size());
+}
+
+void H2Session::ResetStream(H2Stream& stream, H2Error error) {
+  if (std::exchange(stream.reset_, true)) return;
+  stream.ListHook<H2PendingTag>::Unlink();
+  stream.ListHook<H2LeavingTag>::Unlink();
+  nghttp2_session_set_stream_user_data(session_, stream.id_, nullptr);
+  std::erase(opening_, &stream);
+  nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream.id_, static_cast<uint32_t>(error));
+  if (stream.open_) ++own_resets_;
+  loop_.FlushLater(*this);
+}
+
+void H2Session::PauseStream(H2Stream& stream) { stream.paused_ = true; }
+
+void H2Session::ResumeStream(H2Stream& stream) {
+  if (!std::exchange(stream.paused_, false)) return;
+  if (!stream.arrived_.empty() || stream.end_arrived_) MarkPending(stream);
+}
+
+bool H2Session::Congested(const H2Stream& stream) const {
+  if (stream.queued_bytes() < H2Stream::kHighWatermark) return false;
+  stream.was_congested_ = true;
+  return true;
+}
+
+void H2Session::Forget(H2Stream& stream) {
+  stream.ListHook<H2PendingTag>::Unlink();
+  stream.ListHook<H2LeavingTag>::Unlink();
+  if (stream.open_) nghttp2_session_set_stream_user_data(session_, stream.id_, nullptr);
+  std::erase(opening_, &stream);
+}
+
+void H2Session::Notice() {
+  if (std::exchange(noticed_, true) || goaway_ != Goodbye::kNone) return;
+  nghttp2_submit_shutdown_notice(session_);
+  nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, kNoticePing);
+  loop_.FlushLater(*this);
+}
+
+void H2Session::Goaway(H2Error error) {
+  if (error != H2Error::kNoError) {
+    if (std::exchange(failed_, true)) return;
+    nghttp2_session_terminate_session(session_, static_cast<uint32_t>(error));
+  } else if (goaway_ == Goodbye::kNone) {
+    goaway_ = Goodbye::kWanted;
+  }
+  loop_.FlushLater(*this);
+}
+
+uint32_t H2Session::PeerMaxStreams() const {
+  return nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+}
+
+void H2Session::MarkPending(H2Stream& stream) {
+  if (!stream.ListHook<H2PendingTag>::linked()) pending_.PushBack(&stream);
+  loop_.FlushLater(*this);
+}
+
+// ---- the end of a dispatch
+
+void H2Session::OnTransportWritable() { loop_.FlushLater(*this); }
+
+void H2Session::Flush() {
+  if (over_) return;
+  // Each of these may make streams pending again, and may end others.
+  IntrusiveList<H2Stream, H2PendingTag> round;
+  round.TakeAll(pending_);
+  while (!round.empty()) {
+    H2Stream& stream = *round.front();
+    stream.ListHook<H2PendingTag>::Unlink();
+    pending_.PushBack(&stream);
+    DeliverArrived(stream);
+  }
+  Pump();
+  transport_.FlushNow();
+  // Nothing lent is referred to any more.
+  round.TakeAll(pending_);
+  while (!round.empty()) {
+    H2Stream& stream = *round.front();
+    stream.ListHook<H2PendingTag>::Unlink();
+    Settle(stream);
+  }
+  TellLeft();
+  CheckOver();
+}
+
+void H2Session::Pump() {
+  // A client's requests are opened by the sending of their heads, and only then have a body.
+  if (!opening_.empty()) Send();
+  pending_.ForEach([this](H2Stream& stream) { SubmitBody(stream); });
+  if (goaway_ == Goodbye::kWanted) {
+    goaway_ = Goodbye::kSent;
+    nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE,
+                          nghttp2_session_get_last_proc_stream_id(session_), NGHTTP2_NO_ERROR,
+                          nullptr, 0);
+  }
+  Send();
+}
+
+void H2Session::SubmitBody(H2Stream& stream) {
+  if (!stream.open_ || stream.out_ == H2Stream::Out::kHead) return;
+  const bool ending = stream.out_ == H2Stream::Out::kEnding;
+  if (stream.queued_bytes() == 0 && !ending) return;
+  if (stream.data_submitted_) {
+    if (std::exchange(stream.data_deferred_, false)) {
+      nghttp2_session_resume_data(session_, stream.id_);
+    }
+    return;
+  }
+  if (stream.queued_bytes() == 0 && stream.trailers_follow_) {
+    SubmitTrailers(stream);  // without an empty DATA frame before them
+  } else {
+    const nghttp2_data_provider body = Callbacks::BodyOf(stream);
+    nghttp2_submit_data(session_, NGHTTP2_FLAG_END_STREAM, stream.id_, &body);
+  }
+  stream.data_submitted_ = true;
+}
+
+void H2Session::Send() {
+  while (!transport_.congested()) {
+    const uint8_t* bytes = nullptr;
+    const ssize_t count = nghttp2_session_mem_send(session_, &bytes);
+    if (count <= 0) break;
+    Write(bytes, static_cast<size_t>(count));
+  }
+}
+
+void H2Session::Write(const uint8_t* bytes, size_t count) {
+  // nghttp2 uses its buffer again for the next frame.
+  char* const copy = loop_.Scratch(count);
+  std::memcpy(copy, bytes, count);
+  transport_.Write({copy, count});
+  written_ += count;
+}
+
+ptrdiff_t H2Session::ReadBody(H2Stream& stream, size_t most, uint32_t* flags) {
+  const size_t available = stream.queued_bytes();
+  const bool ending = stream.out_ == H2Stream::Out::kEnding;
+  if (available == 0 && !ending) {
+    stream.data_deferred_ = true;
+    return NGHTTP2_ERR_DEFERRED;
+  }
+  *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+  const size_t count = std::min(available, most);
+  if (count == available && ending) {
+    *flags |= NGHTTP2_DATA_FLAG_EOF;
+    if (stream.trailers_follow_) {
+      *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+      SubmitTrailers(stream);
+    }
+  }
+  return static_cast<ptrdiff_t>(count);
+}
+
+void H2Session::WriteBody(H2Stream& stream, const uint8_t* frame_header, size_t length) {
+  Write(frame_header, kFrameHeader);
+  written_ += length;
+  Touch(stream);
+  MarkPending(stream);
+  // What the peer answers to DATA is not a flood.
+  floods_.Grant(H2Flood::kWindowUpdate, 2);
+  floods_.Grant(H2Flood::kPing, 1);
+  const std::string_view kept = stream.kept_.view().substr(stream.taken_from_kept_, length);
+  if (!kept.empty()) {
+    transport_.Write(kept);
+    stream.taken_from_kept_ += kept.size();
+    length -= kept.size();
+  }
+  stream.lent_bytes_ -= length;
+  while (length > 0) {
+    std::string_view& slice = stream.lent_[stream.lent_begin_];
+    const size_t count = std::min(length, slice.size());
+    transport_.Write(slice.substr(0, count));
+    slice.remove_prefix(count);
+    length -= count;
+    if (slice.empty()) ++stream.lent_begin_;
+  }
+}
+
+// What could not be sent is kept; what was, is let go.
+void H2Session::Settle(H2Stream& stream) {
+  if (stream.taken_from_kept_ > 0) {
+    stream.kept_.Consume(std::exchange(stream.taken_from_kept_, 0));
+  }
+  for (size_t i = stream.lent_begin_; i < stream.lent_.size(); ++i) {
+    stream.kept_.Append(stream.lent_[i]);
+  }
+  stream.lent_.clear();
+  stream.lent_begin_ = stream.lent_bytes_ = 0;
+  if (stream.was_congested_ && stream.queued_bytes() <= H2Stream::kLowWatermark) {
+    stream.was_congested_ = false;
+    if (stream.out_ == H2Stream::Out::kBody) events_.OnStreamWritable(stream);
+  }
+}
+
+void H2Session::OnFrameSent(const nghttp2_frame& frame) {
+  switch (frame.hd.type) {
+    case NGHTTP2_HEADERS:
+      if (!opening_.empty()) {
+        std::erase_if(opening_, [&](H2Stream* stream) {
+          if (stream->id_ != frame.hd.stream_id) return false;
+          stream->open_ = true;
+          MarkPending(*stream);
+          return true;
+        });
+      }
+      break;
+    case NGHTTP2_RST_STREAM:
+      if (own_resets_ > 0) {
+        --own_resets_;
+      } else {
+        Account(H2Flood::kInduced);
+      }
+      return;
+    case NGHTTP2_GOAWAY:
+      events_.OnGoawaySent(frame.goaway.last_stream_id,
+                           static_cast<H2Error>(frame.goaway.error_code));
+      if (frame.goaway.error_code != NGHTTP2_NO_ERROR) failed_ = true;
+      return;
+    default:
+      break;
+  }
+  const bool may_end = frame.hd.type == NGHTTP2_HEADERS || frame.hd.type == NGHTTP2_DATA;
+  if (!may_end || (frame.hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) return;
+  H2Stream* const stream = Find(frame.hd.stream_id);
+  if (stream == nullptr) return;
+  stream->out_ = H2Stream::Out::kSent;
+  stream->leaves_at_ = written_;
+  leaving_.PushBack(stream);
+}
+
+// A request that the peer's GOAWAY overtook.
+void H2Session::OnFrameNotSent(const nghttp2_frame& frame) {
+  if (frame.hd.type == NGHTTP2_RST_STREAM && own_resets_ > 0) --own_resets_;
+  if (frame.hd.type != NGHTTP2_HEADERS) return;
+  const auto opening = std::find_if(opening_.begin(), opening_.end(), [&](H2Stream* stream) {
+    return stream->id_ == frame.hd.stream_id;
+  });
+  if (opening == opening_.end()) return;
+  H2Stream& stream = **opening;
+  opening_.erase(opening);
+  stream.reset_ = true;
+  events_.OnStreamReset(stream, H2Error::kRefusedStream, true);
+}
+
+void H2Session::TellLeft() {
+  const size_t queued = transport_.queued_bytes();
+  while (!leaving_.empty()) {
+    H2Stream& stream = *leaving_.front();
+    if (queued > 0 && stream.leaves_at_ + queued > written_) return;
+    stream.ListHook<H2LeavingTag>::Unlink();
+    stream.out_ = H2Stream::Out::kLeft;
+    events_.OnStreamLeft(stream);
+  }
+}
+
+void H2Session::CheckOver() {
+  if (over_ || nghttp2_session_want_read(session_) != 0) return;
+  if (nghttp2_session_want_write(session_) != 0 && !failed_) return;
+  if (!failed_ && !leaving_.empty()) return;  // OnTransportWritable looks again
+  over_ = true;
+  events_.OnSessionOver();
+}
+
+}  // namespace sluice
