@@ -125,9 +125,20 @@ struct EndpointConfig {
   uint32_t weight = 1;
 };
 
+// What is spoken to a cluster. kAuto: what TLS agrees on (ALPN); HTTP/1.1 where there is none.
+enum class UpstreamProtocol : uint8_t { kHttp1, kHttp2, kAuto };
+
+struct ClusterHttp2 {
+  uint32_t max_concurrent_streams = 100;     // on one connection, if the upstream allows as many
+  uint32_t stream_window = 64 * 1024;        // response bytes on their way, of a stream
+  uint32_t connection_window = 1024 * 1024;  // and of all streams of a connection together
+};
+
 struct ClusterConfig {
   std::string name;
   std::vector<EndpointConfig> endpoints;
+  UpstreamProtocol protocol = UpstreamProtocol::kHttp1;
+  ClusterHttp2 http2;
   LoadBalancing load_balancing = LoadBalancing::kRoundRobin;
   Duration connect_timeout = std::chrono::seconds(1);
   Duration idle_timeout = std::chrono::seconds(30);  // keep below the upstream's own

@@ -160,9 +160,22 @@ void VisitEndpoint(FieldVisitor& v, EndpointConfig& c) {
   v.Number("weight", c.weight, kWeight);
 }
 
+void VisitClusterHttp2(FieldVisitor& v, ClusterHttp2& c) {
+  // RFC 9113 6.9.1, 6.9.2: no window is larger, and that of a connection cannot start smaller.
+  constexpr uint64_t kMaxWindow = (uint64_t{1} << 31) - 1;
+  constexpr uint64_t kFirstWindow = (uint64_t{1} << 16) - 1;
+  v.Number("max_concurrent_streams", c.max_concurrent_streams, {.min = 1});
+  v.Number("stream_window", c.stream_window,
+           {.min = 1024, .max = kMaxWindow, .unit = NumberUnit::kBytes});
+  v.Number("connection_window", c.connection_window,
+           {.min = kFirstWindow, .max = kMaxWindow, .unit = NumberUnit::kBytes});
+}
+
 void VisitCluster(FieldVisitor& v, ClusterConfig& c) {
   v.Text("name", c.name, kName, kRequired);
   v.List("endpoints", c.endpoints, VisitEndpoint, kRequired, "address");
+  v.Word("protocol", c.protocol, {"http1", "http2", "auto"});
+  v.Section("http2", c.http2, VisitClusterHttp2);
   v.Word("load_balancing", c.load_balancing, {"round_robin", "least_request"});
   v.Time("connect_timeout", c.connect_timeout, std::chrono::milliseconds(1));
   v.Time("idle_timeout", c.idle_timeout);

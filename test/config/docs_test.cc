@@ -34,7 +34,7 @@ struct Row {
 
 // The rows of the tables of keys: | `key` | type | `default` | meaning |
 std::map<std::string, Row> DocumentedKeys(const std::string& document) {
-  static const std::regex kRow(R"(\| `([a-z_.\[\]]+)` \| ([^|]+) \| `([^`|]+)` \| ([^|]+) \|)");
+  static const std::regex kRow(R"(\| `([a-z0-9_.\[\]]+)` \| ([^|]+) \| `([^`|]+)` \| ([^|]+) \|)");
   std::map<std::string, Row> rows;
   for (std::sregex_iterator row(document.begin(), document.end(), kRow), end; row != end; ++row) {
     const auto [at, fresh] = rows.emplace((*row)[1], Row{(*row)[2], (*row)[3], (*row)[4]});

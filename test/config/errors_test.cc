@@ -101,6 +101,8 @@ TEST(Errors, ABadValue) {
   EXPECT_THAT(of("admin: example.com:80"), HasSubstr("names are not resolved"));
   EXPECT_THAT(Problem(Cluster("connect_timeout: 0s")), HasSubstr("expected at least 1ms"));
   EXPECT_THAT(Problem(Cluster("max_idle: many")), HasSubstr("not a number"));
+  EXPECT_THAT(Problem(Cluster("protocol: h2")), HasSubstr("expected one of http1, http2, auto"));
+  EXPECT_THAT(Problem(Cluster("http2: {connection_window: 1KiB}")), HasSubstr("from 65535"));
 }
 
 TEST(Errors, ABadListener) {

@@ -150,6 +150,8 @@ TEST(Loader, EveryKeyOfAClusterAndOfTheRest) {
       "clusters:\n"
       "- name: a\n"
       "  endpoints: ['[::1]:2', {address: 'localhost:3', weight: 4}, 'unix:/s']\n"
+      "  protocol: http2\n"
+      "  http2: {max_concurrent_streams: 13, stream_window: 14KiB, connection_window: 15MiB}\n"
       "  load_balancing: least_request\n"
       "  connect_timeout: 5ms\n  idle_timeout: 6s\n  upstream_idle_timeout: 7s\n"
       "  drain_timeout: 8s\n  max_connections: 9\n  max_idle: 10\n  max_pending: 11\n"
@@ -165,6 +167,10 @@ TEST(Loader, EveryKeyOfAClusterAndOfTheRest) {
   EXPECT_EQ(cluster.endpoints[1].address, "127.0.0.1:3");
   EXPECT_EQ(cluster.endpoints[1].weight, 4U);
   EXPECT_EQ(cluster.endpoints[2].address, "unix:/s");
+  EXPECT_EQ(cluster.protocol, UpstreamProtocol::kHttp2);
+  EXPECT_EQ(cluster.http2.max_concurrent_streams, 13U);
+  EXPECT_EQ(cluster.http2.stream_window, 14U * 1024);
+  EXPECT_EQ(cluster.http2.connection_window, 15U * 1024 * 1024);
   EXPECT_EQ(cluster.load_balancing, LoadBalancing::kLeastRequest);
   EXPECT_EQ(cluster.connect_timeout, milliseconds(5));
   EXPECT_EQ(cluster.idle_timeout, seconds(6));
