@@ -103,6 +103,10 @@ class ServerStream {
   // Ends the response with trailers.
   virtual void SendTrailers(const HeaderList& trailers) = 0;
 
+  // True while a response is under way that can be ended with an error in its own words: trailers
+  // with a gRPC status (EndWithGrpcStatus in http/grpc.h).
+  virtual bool takes_grpc_status() const { return false; }
+
   // The connection takes no request after this one: for a request that is valid as a message but
   // that nobody should have sent. Before SendHead.
   virtual void CloseAfterResponse() = 0;

@@ -65,6 +65,10 @@ bool IsGrpc(const RequestHead& request) {
   return IsGrpcContentType(request.headers.Value(HeaderId::kContentType));
 }
 
+bool AsksForGrpc(ServerStream& stream) {
+  return stream.record().protocol == Protocol::kGrpc || IsGrpc(stream.request());
+}
+
 std::optional<Duration> GrpcTimeout(const RequestHead& request) {
   const std::string_view text = request.headers.Value("grpc-timeout");
   if (text.size() < 2 || text.size() > kMaxTimeoutDigits + 1) return {};
@@ -145,6 +149,28 @@ void SendGrpcError(ServerStream& stream, GrpcStatus status, std::string_view mes
   ResponseHead head;
   MakeGrpcError(status, message, head);
   stream.SendHead(head, true);
+}
+
+void GrpcResponse::OnHead(const ResponseHead& head) {
+  is_grpc_ = !head.content_length && IsGrpcContentType(head.headers.Value(HeaderId::kContentType));
+}
+
+void GrpcResponse::OnBody(std::string_view bytes) {
+  if (!is_grpc_) return;
+  while (!bytes.empty()) {
+    if (message_left_ > 0) {
+      const size_t taken = std::min<size_t>(bytes.size(), message_left_);
+      message_left_ -= static_cast<uint32_t>(taken);
+      bytes.remove_prefix(taken);
+      continue;
+    }
+    const auto byte = static_cast<uint8_t>(bytes.front());
+    bytes.remove_prefix(1);
+    length_ = length_ << 8 | byte;  // the flags fall out at its upper end
+    if (++prefix_bytes_ < kPrefix) continue;
+    message_left_ = length_;
+    prefix_bytes_ = 0;
+  }
 }
 
 void EndWithGrpcStatus(ServerStream& stream, GrpcStatus status, std::string_view message) {

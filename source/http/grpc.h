@@ -33,6 +33,10 @@ bool IsGrpcContentType(std::string_view content_type);
 
 bool IsGrpc(const RequestHead& request);
 
+// True when an error to this request is told as a gRPC status: what the codec found, or, as a route
+// may have edited the head since, what the head says.
+bool AsksForGrpc(ServerStream& stream);
+
 // The value of grpc-timeout: at most 8 digits and a unit (H, M, S, m, u, n). Nothing when there is
 // none, or it is malformed. Never less than a millisecond, which is as fine as our clock, nor more
 // than a year, so that it can be added to a time.
@@ -59,7 +63,27 @@ void MakeGrpcError(GrpcStatus status, std::string_view message, ResponseHead& he
 // stream. Over HTTP/1.1 the head is the same, for a proxy in front that translates.
 void SendGrpcError(ServerStream& stream, GrpcStatus status, std::string_view message);
 
-// Ends a response whose head was sent, without a Content-Length: trailers with the gRPC status.
+// Follows a response, so that an error can be told in the middle of it. Trailers are read by every
+// client only between two messages: after half of one, some wait for its rest for ever
+// (docs/decisions/0007-grpc.md). For the codec that offers ServerStream::takes_grpc_status.
+class GrpcResponse {
+ public:
+  void OnHead(const ResponseHead& head);
+  void OnBody(std::string_view bytes);
+
+  // It is gRPC, of no length promised in advance, and stands between two messages.
+  bool takes_status() const { return is_grpc_ && message_left_ == 0 && prefix_bytes_ == 0; }
+
+ private:
+  // A message: one byte of flags, four of its length, the rest.
+  static constexpr uint8_t kPrefix = 5;
+  uint32_t message_left_ = 0;
+  uint32_t length_ = 0;       // as far as it was read
+  uint8_t prefix_bytes_ = 0;  // of the prefix that is being read
+  bool is_grpc_ = false;
+};
+
+// Ends a response that ServerStream::takes_grpc_status: trailers with the gRPC status.
 void EndWithGrpcStatus(ServerStream& stream, GrpcStatus status, std::string_view message);
 
 }  // namespace sluice

@@ -7,13 +7,6 @@
 namespace sluice {
 namespace {
 
-// "503 Service Unavailable: no connection\n" -> "no connection".
-std::string_view BehindStatus(std::string_view text) {
-  if (text.ends_with('\n')) text.remove_suffix(1);
-  const size_t colon = text.find(": ");
-  return colon == std::string_view::npos ? text : text.substr(colon + 2);
-}
-
 // `status` as HTTP says it, with a body of `length`.
 void MakeHead(int status, size_t length, ResponseHead& head) {
   head.status = status;
@@ -24,22 +17,27 @@ void MakeHead(int status, size_t length, ResponseHead& head) {
 
 }  // namespace
 
+std::string_view BehindStatus(std::string_view text) {
+  if (text.ends_with('\n')) text.remove_suffix(1);
+  const size_t colon = text.find(": ");
+  return colon == std::string_view::npos ? text : text.substr(colon + 2);
+}
+
 void SendLocalReply(ServerStream& stream, int status, std::string_view text) {
-  const RequestHead& request = stream.request();
-  if (IsGrpc(request)) {
+  if (AsksForGrpc(stream)) {
     SendGrpcError(stream, GrpcStatusFor(status), BehindStatus(text));
     return;
   }
   ResponseHead head;
   MakeHead(status, text.size(), head);
-  const bool head_only = text.empty() || request.method == Method::kHead;
+  const bool head_only = text.empty() || stream.request().method == Method::kHead;
   stream.SendHead(head, head_only);
   if (!head_only) stream.SendBody(text, true);
 }
 
 std::string_view MakeRefusal(ServerStream& stream, Loop& loop, int status, std::string_view detail,
                              ResponseHead& head) {
-  if (IsGrpc(stream.request())) {
+  if (AsksForGrpc(stream)) {
     const GrpcStatus code = GrpcStatusFor(status);
     MakeGrpcError(code, detail == "drain_deadline" ? "draining" : detail, head);
     head.content_length = 0;

@@ -9,6 +9,10 @@
 
 namespace sluice {
 
+// The part of such a line that is for gRPC: "503 Service Unavailable: no connection\n" ->
+// "no connection".
+std::string_view BehindStatus(std::string_view text);
+
 // Sends a complete response and ends the stream. Before the head was sent. `text` is one line that
 // a person can act on, such as "503 Service Unavailable: no connection to the upstream\n", and is
 // lent until the end of the dispatch; gRPC gets the part behind the status as grpc-message. To HTTP

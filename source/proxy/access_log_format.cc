@@ -19,6 +19,7 @@ enum class LogCommand : uint8_t {
   kProtocol,
   kKind,
   kStatus,
+  kGrpcStatus,
   kBytesIn,
   kBytesOut,
   kDurationMs,
@@ -55,6 +56,7 @@ constexpr Name kNames[] = {
     {"PROTOCOL", LogCommand::kProtocol},
     {"KIND", LogCommand::kKind},
     {"STATUS", LogCommand::kStatus},
+    {"GRPC_STATUS", LogCommand::kGrpcStatus},
     {"BYTES_IN", LogCommand::kBytesIn},
     {"BYTES_OUT", LogCommand::kBytesOut},
     {"DURATION_MS", LogCommand::kDurationMs},
@@ -116,6 +118,8 @@ Value ValueOf(LogCommand command, const LoggedRequest& logged) {
       return ProtocolName(record.protocol);
     case LogCommand::kStatus:
       return static_cast<uint64_t>(record.status);
+    case LogCommand::kGrpcStatus:
+      return record.grpc_status >= 0 ? Value(static_cast<uint64_t>(record.grpc_status)) : Value();
     case LogCommand::kBytesIn:
       return record.bytes_in;
     case LogCommand::kBytesOut:

@@ -11,6 +11,7 @@
 //   %PROTOCOL%     HTTP/1.1
 //   %KIND%         what the request counted as: http1, http2, grpc, websocket, ...
 //   %STATUS%       of the response head that was sent
+//   %GRPC_STATUS%  of a gRPC response: 0 is OK
 //   %BYTES_IN%     of the request body
 //   %BYTES_OUT%    of the response body
 //   %DURATION_MS%  from the first byte of the request to the end of the response: 12.345

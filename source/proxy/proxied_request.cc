@@ -4,7 +4,7 @@
 #include <cstring>
 #include <utility>
 
-#include "http/local_reply.h"
+#include "http/grpc.h"
 #include "proxy/proxy.h"
 
 namespace sluice {
@@ -17,7 +17,8 @@ constexpr size_t kMaxReplayBody = 64 * 1024;
 
 ProxiedRequest::ProxiedRequest(Proxy& proxy)
     : proxy_(proxy),
-      timeout_(proxy.loop().timers(), Delegate::Bind<&ProxiedRequest::OnTimeout>(this)) {}
+      timeout_(proxy.loop().timers(), Delegate::Bind<&ProxiedRequest::OnTimeout>(this)),
+      deadline_(proxy.loop().timers(), Delegate::Bind<&ProxiedRequest::OnDeadline>(this)) {}
 
 void ProxiedRequest::Start(ServerStream& stream, const Route& route, Cluster& cluster,
                            bool end_stream) {
@@ -31,6 +32,10 @@ void ProxiedRequest::Start(ServerStream& stream, const Route& route, Cluster& cl
   RequestHead& head = stream.request();
   RequestRecord& record = stream.record();
   record.cluster = cluster.config().name;
+  grpc_ = AsksForGrpc(stream);
+  if (grpc_) {
+    if (const auto limit = GrpcTimeout(head)) deadline_.Set(record.started + *limit);
+  }
   proxy_.forwarding().ApplyToRequest(head, stream.downstream(), proxy_.loop().random());
   const std::string_view client_path = head.path;
   const std::string_view client_authority = head.authority;
@@ -133,7 +138,7 @@ void ProxiedRequest::OnRequestTrailers(const HeaderList& trailers) {
 
 void ProxiedRequest::EndOfRequest() {
   request_ended_ = true;
-  if (route_->timeout() != Duration::zero() && state_ != State::kTunnel) {
+  if (route_->timeout() != Duration::zero() && !may_be_silent_) {
     timeout_.Set(proxy_.loop().Now() + route_->timeout());
   }
 }
@@ -149,20 +154,25 @@ void ProxiedRequest::OnReset(StreamEnd) { Done(); }
 void ProxiedRequest::OnInformational(const ResponseHead& head) { stream_->SendInformational(head); }
 
 void ProxiedRequest::OnResponseHead(ResponseHead& head, bool end_stream) {
-  RestartTimeout();
   RequestRecord& record = stream_->record();
   record.upstream_time = proxy_.loop().Now() - sent_at_;
   replayable_ = false;
   kept_.Clear();
   const bool switches = head.status == 101 ||
                         (stream_->request().method == Method::kConnect && head.status / 100 == 2);
+  const bool streams = grpc_ && IsGrpcContentType(head.headers.Value(HeaderId::kContentType));
+  if (streams && end_stream) ReadGrpcStatus(head.headers);
   proxy_.forwarding().ApplyToResponse(head);
   route_->RewriteResponse(head.headers);
   if (switches) {
     state_ = State::kTunnel;
     has_body_ = true;
     request_ended_ = response_ended_ = false;
-    timeout_.Stop();
+  }
+  if (switches || streams) {
+    StopTimeout();
+  } else {
+    RestartTimeout();
   }
   ServerStream& stream = *stream_;
   if (end_stream) ExchangeOver();
@@ -183,6 +193,7 @@ void ProxiedRequest::OnResponseBody(std::string_view bytes, bool end_stream) {
 
 void ProxiedRequest::OnResponseTrailers(const HeaderList& trailers) {
   ServerStream& stream = *stream_;
+  ReadGrpcStatus(trailers);
   ExchangeOver();
   stream.SendTrailers(trailers);
 }
@@ -198,7 +209,7 @@ void ProxiedRequest::OnUpstreamFailure(const UpstreamFailure& failure) {
     Connect(true);
     return;
   }
-  Fail(502, failure.detail);
+  Fail(FailureOf(failure));
 }
 
 bool ProxiedRequest::MayReplay(const UpstreamFailure& failure) const {
@@ -207,9 +218,7 @@ bool ProxiedRequest::MayReplay(const UpstreamFailure& failure) const {
          cluster_->TryReplay();
 }
 
-void ProxiedRequest::OnNoConnection(ConnectFailure failure) {
-  Fail(failure == ConnectFailure::kTimeout ? 504 : 503, ConnectFailureName(failure));
-}
+void ProxiedRequest::OnNoConnection(ConnectFailure failure) { Fail(FailureOf(failure)); }
 
 // ---- ends ----
 
@@ -218,34 +227,29 @@ void ProxiedRequest::RestartTimeout() {
   if (timeout_.active()) timeout_.Set(proxy_.loop().Now() + route_->timeout());
 }
 
+// A tunnel is silent whenever nobody has anything to say, and so is a gRPC stream that the server
+// has taken up. What bounds it is the client's deadline, and the drain's.
+void ProxiedRequest::StopTimeout() {
+  may_be_silent_ = true;
+  timeout_.Stop();
+}
+
 void ProxiedRequest::OnTimeout() {
   if (stream_->congested()) {  // it is the client that holds the upstream back, under its own limit
     timeout_.Set(proxy_.loop().Now() + route_->timeout());
     return;
   }
-  Fail(504, "route_timeout");
+  Fail(kRouteTimeout);
 }
 
-void ProxiedRequest::Fail(int status, std::string_view detail) {
+void ProxiedRequest::ReadGrpcStatus(const HeaderList& fields) {
+  if (grpc_) stream_->record().grpc_status = static_cast<int8_t>(GrpcStatusIn(fields));
+}
+
+void ProxiedRequest::Fail(const Failure& failure) {
   ServerStream& stream = *stream_;
-  stream.record().detail = detail;
   Done();
-  if (stream.record().status != 0) {
-    stream.Abort(StreamEnd::kUpstreamFailed);
-    return;
-  }
-  switch (status) {
-    case 502:
-      SendLocalReply(stream, 502,
-                     "502 Bad Gateway: the upstream broke off or sent no valid response\n");
-      break;
-    case 503:
-      SendLocalReply(stream, 503, "503 Service Unavailable: no connection to the upstream\n");
-      break;
-    default:
-      SendLocalReply(stream, 504, "504 Gateway Timeout: the upstream did not answer in time\n");
-      break;
-  }
+  TellClient(stream, failure);
 }
 
 // The exchange has ended by itself; what follows to the client needs nothing from here.
@@ -257,12 +261,14 @@ void ProxiedRequest::ExchangeOver() {
 void ProxiedRequest::Done() {
   state_ = State::kDone;
   timeout_.Stop();
+  deadline_.Stop();
   ConnectionWaiter::Unlink();
   lease_.Release();
   if (std::exchange(replaying_, false)) cluster_->EndReplay();
   kept_.Clear();
   trailers_.Clear();
   stream_ = nullptr;
+  grpc_ = may_be_silent_ = false;
   has_body_ = request_ended_ = response_ended_ = on_reused_ = replayable_ = false;
   if (ClientStream* upstream = std::exchange(upstream_, nullptr)) upstream->Cancel();
   proxy_.Recycle(*this);

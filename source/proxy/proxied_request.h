@@ -15,6 +15,7 @@
 #include "base/byte_queue.h"
 #include "base/timer_queue.h"
 #include "http/client_connection.h"
+#include "proxy/failure.h"
 #include "proxy/route.h"
 #include "sluice/handler.h"
 #include "upstream/cluster.h"
@@ -60,9 +61,11 @@ class ProxiedRequest final : public RequestReceiver,
   bool MayReplay(const UpstreamFailure& failure) const;
   void EndOfRequest();
   void RestartTimeout();
+  void StopTimeout();
   void OnTimeout();
-  // Answers with an error if nothing was sent yet, otherwise breaks the response off.
-  void Fail(int status, std::string_view detail);
+  void OnDeadline() { Fail(kGrpcDeadline); }
+  void ReadGrpcStatus(const HeaderList& fields);
+  void Fail(const Failure& failure);
   void ExchangeOver();
   // Leaves both sides, cancels what is still under way upstream.
   void Done();
@@ -73,13 +76,16 @@ class ProxiedRequest final : public RequestReceiver,
   Cluster* cluster_ = nullptr;
   Cluster::Lease lease_;
   ClientStream* upstream_ = nullptr;  // in kExchanging and kTunnel
-  Timer timeout_;
+  Timer timeout_;                     // how long the upstream may be silent
+  Timer deadline_;                    // of a gRPC request that has one: its end, whatever happens
   ByteQueue kept_;                  // body that waits for a connection, or that a replay would need
   HeaderList trailers_;             // that wait for a connection; live in the request's arena
   std::string_view upstream_path_;  // after the route's rewrites; the log keeps the client's
   std::string_view upstream_authority_;
   TimePoint sent_at_{};
   State state_ = State::kDone;
+  bool grpc_ = false;
+  bool may_be_silent_ = false;  // the upstream, now that a tunnel or a gRPC response has begun
   bool has_body_ = false;
   bool request_ended_ = false;
   bool response_ended_ = false;  // of a tunnel: its upstream direction

@@ -18,6 +18,7 @@ namespace sluice {
 namespace {
 
 using namespace std::chrono_literals;
+using namespace std::string_literals;
 using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::Pair;
@@ -108,6 +109,51 @@ TEST(GrpcStatusIn, ReadsHeadsAndTrailers) {
   for (const std::string_view value : {"", "-1", "100", "1x", " 1"}) {
     EXPECT_EQ(read(value), -1) << '"' << value << '"';
   }
+}
+
+class GrpcResponseTest : public testing::Test {
+ protected:
+  void Begin(std::string_view content_type, std::optional<uint64_t> length = {}) {
+    ResponseHead head;
+    head.headers.Add("Content-Type", content_type);
+    head.content_length = length;
+    response_.OnHead(head);
+  }
+
+  // After these bytes, given in pieces of one byte or all at once.
+  bool TakesStatusAfter(std::string_view bytes) {
+    GrpcResponse in_pieces = response_;
+    for (size_t i = 0; i < bytes.size(); ++i) in_pieces.OnBody(bytes.substr(i, 1));
+    GrpcResponse at_once = response_;
+    at_once.OnBody(bytes);
+    EXPECT_EQ(in_pieces.takes_status(), at_once.takes_status());
+    return at_once.takes_status();
+  }
+
+  GrpcResponse response_;
+};
+
+TEST_F(GrpcResponseTest, TakesAStatusBetweenTwoMessages) {
+  using namespace std::string_view_literals;
+  EXPECT_FALSE(TakesStatusAfter("")) << "no head yet";
+  Begin("application/grpc+proto");
+  EXPECT_TRUE(TakesStatusAfter(""));
+  EXPECT_TRUE(TakesStatusAfter("\0\0\0\0\5hello"sv));
+  EXPECT_TRUE(TakesStatusAfter("\0\0\0\0\5hello\1\0\0\0\0\0\0\0\0\1x"sv));
+  for (const std::string_view half : {"\0"sv, "\1\0\0\0"sv, "\0\0\0\0\5"sv, "\0\0\0\0\5hell"sv,
+                                      "\0\0\0\0\5hello\0"sv, "\xff\xff\xff\xff\xff"sv}) {
+    EXPECT_FALSE(TakesStatusAfter(half)) << testing::PrintToString(half);
+  }
+  const std::string longer = "\0\0\1\0\1"s + std::string(65537, 'x');
+  EXPECT_TRUE(TakesStatusAfter(longer));
+  EXPECT_FALSE(TakesStatusAfter(longer.substr(0, 65541)));
+}
+
+TEST_F(GrpcResponseTest, NothingElseTakesOne) {
+  Begin("text/html");
+  EXPECT_FALSE(TakesStatusAfter(""));
+  Begin("application/grpc", 5);
+  EXPECT_FALSE(TakesStatusAfter("")) << "a body shorter than promised is no response";
 }
 
 class GrpcReplyTest : public testing::Test {

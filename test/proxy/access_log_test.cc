@@ -99,6 +99,15 @@ TEST_F(AccessLogFormatTest, UnknownValuesAreDashes) {
             "- - - - - - - - - - - - - 0 0\n");
 }
 
+TEST_F(AccessLogFormatTest, TheStatusOfGrpc) {
+  EXPECT_EQ(Text("%STATUS% %GRPC_STATUS%"), "200 -\n");
+  record_.grpc_status = 0;
+  EXPECT_EQ(Text("%STATUS% %GRPC_STATUS%"), "200 0\n");
+  record_.grpc_status = 14;
+  EXPECT_EQ(Text("%STATUS% %GRPC_STATUS%"), "200 14\n");
+  EXPECT_EQ(json::parse(Format(AccessLogLine::Json()))["grpc_status"], 14);
+}
+
 TEST_F(AccessLogFormatTest, HowItEnded) {
   record_.end = StreamEnd::kCut;
   record_.detail = "route_timeout";

@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "http/grpc.h"
 #include "sluice/handler.h"
 #include "sluice/loop.h"
 
@@ -63,6 +64,7 @@ class FakeStream final : public ServerStream, private Flushable {
     request_.scheme = "http";
     request_.authority = "sluice.test";
     request_.path = request_.arena.Copy(path);
+    record_.started = loop.Now();
     downstream_.listener = "test";
     SetPeer("192.0.2.1", 40000);
   }
@@ -161,6 +163,7 @@ class FakeStream final : public ServerStream, private Flushable {
     EXPECT_FALSE(head.informational()) << "status " << head.status;
     head_.emplace(head);
     record_.status = head.status;
+    if (record_.protocol == Protocol::kGrpc) grpc_.OnHead(head);
     if (end_stream) End();
   }
 
@@ -173,6 +176,7 @@ class FakeStream final : public ServerStream, private Flushable {
     loop_.FlushLater(*this);
     body_size_ += bytes.size();
     ++body_pieces_;
+    grpc_.OnBody(bytes);
     if (keep_body_) body_ += bytes;
     if (end_stream) End();
   }
@@ -184,6 +188,7 @@ class FakeStream final : public ServerStream, private Flushable {
     End();
   }
 
+  bool takes_grpc_status() const override { return grpc_.takes_status(); }
   void CloseAfterResponse() override {}
   void Abort(StreamEnd why) override {
     ExpectOpen("Abort");
@@ -239,6 +244,7 @@ class FakeStream final : public ServerStream, private Flushable {
   std::vector<std::pair<std::string_view, std::string>> lent_;
   std::vector<SentHead> informational_;
   std::optional<SentHead> head_;
+  GrpcResponse grpc_;
   std::string body_;
   uint64_t body_size_ = 0;
   size_t body_pieces_ = 0;
