@@ -50,6 +50,11 @@ class CodecHost {
   // True when the response that is about to be written should advise the client to leave.
   virtual bool ShouldAdviseClose() = 0;
 
+  // For the metrics: a GOAWAY was framed ("notice", "final" or "error"); the client flooded us (see
+  // H2FloodName).
+  virtual void OnGoawaySent(std::string_view stage) = 0;
+  virtual void OnFlood(std::string_view kind) = 0;
+
   // All that will ever be written has been written: flush, half-close, linger, close.
   virtual void Finish() = 0;
 

@@ -111,6 +111,9 @@ enum class Method : uint8_t {
   kTrace,
 };
 
+// The method of that name, which is case-sensitive (RFC 9110 9.1).
+Method LookupMethod(std::string_view name);
+
 // Idempotent by definition (RFC 9110 9.2.2), so safe to send twice.
 bool IsIdempotent(Method method);
 

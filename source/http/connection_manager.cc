@@ -16,6 +16,8 @@ constexpr size_t kMaxFreeStreams = 256;
 // meet them all in one millisecond.
 constexpr uint64_t kIdleClosesPerMillisecond = 50;
 
+constexpr std::array<std::string_view, kGoawayStages> kStages = {"notice", "final", "error"};
+
 }  // namespace
 
 ListenerContext::ListenerContext(std::string listener_name, MetricShard& shard)
@@ -38,6 +40,16 @@ ListenerContext::ListenerContext(std::string listener_name, MetricShard& shard)
         &shard.Counter("sluice_requests_total", "Requests that are over, by class of the response.",
                        {{"listener", name}, {"class", kClasses[i]}});
   }
+  for (size_t i = 0; i < kH2FloodCount; ++i) {
+    const std::string kind(H2FloodName(static_cast<H2Flood>(i)));
+    floods[i] = &shard.Counter("sluice_http2_floods_total",
+                               "HTTP/2 connections ended because the client flooded us.",
+                               {{"listener", name}, {"kind", kind}});
+  }
+  for (size_t i = 0; i < kGoawayStages; ++i) {
+    goaways[i] = &shard.Counter("sluice_goaway_sent_total", "GOAWAY frames sent to clients.",
+                                {{"listener", name}, {"stage", std::string(kStages[i])}});
+  }
 }
 
 ConnectionManager::ConnectionManager(Loop& loop, MetricShard& shard,
@@ -45,6 +57,7 @@ ConnectionManager::ConnectionManager(Loop& loop, MetricShard& shard,
     : loop_(loop),
       stop_accepting_(std::move(stop_accepting)),
       h1_streams_(kMaxFreeStreams),
+      h2_streams_(kMaxFreeStreams),
       requests_in_flight_(
           shard.Gauge("sluice_requests_in_flight", "Requests begun and not yet over.")) {}
 
@@ -106,6 +119,18 @@ void ConnectionManager::OnRequestEnd(ListenerContext& context, const RequestHead
   }
   if (context.request_log != nullptr)
     context.request_log->OnRequestDone(request, record, downstream);
+}
+
+void ConnectionManager::OnGoawaySent(ListenerContext& context, std::string_view stage) {
+  for (size_t i = 0; i < kGoawayStages; ++i) {
+    if (kStages[i] == stage) context.goaways[i]->Add();
+  }
+}
+
+void ConnectionManager::OnFlood(ListenerContext& context, std::string_view kind) {
+  for (size_t i = 0; i < kH2FloodCount; ++i) {
+    if (H2FloodName(static_cast<H2Flood>(i)) == kind) context.floods[i]->Add();
+  }
 }
 
 void ConnectionManager::AddStraggler(Straggler straggler) {

@@ -17,6 +17,7 @@
 #include "base/intrusive_list.h"
 #include "base/metrics.h"
 #include "http/h1_server_codec.h"
+#include "http/h2_server_codec.h"
 #include "http/http_options.h"
 #include "http/server_connection.h"
 #include "sluice/drainable.h"
@@ -24,6 +25,8 @@
 #include "sluice/loop.h"
 
 namespace sluice {
+
+inline constexpr size_t kGoawayStages = 3;
 
 // What the connections of one listener have in common on one worker. Must outlive them.
 struct ListenerContext {
@@ -45,6 +48,8 @@ struct ListenerContext {
   MetricCell& bytes_in;
   MetricCell& bytes_out;
   MetricHistogram& duration;
+  std::array<MetricCell*, kH2FloodCount> floods;   // by H2Flood
+  std::array<MetricCell*, kGoawayStages> goaways;  // notice, final, error
 };
 
 class ConnectionManager final : public Drainable {
@@ -71,12 +76,15 @@ class ConnectionManager final : public Drainable {
   // For ServerConnection.
   Loop& loop() { return loop_; }
   H1StreamPool& h1_streams() { return h1_streams_; }
+  H2StreamPool& h2_streams() { return h2_streams_; }
   Gate::Pass EnterGate(Direction direction) { return gate(direction).Enter(); }
   bool ShouldAdviseClose();
   TimePoint NextIdleGraceEnd();
   void OnRequestBegin(ListenerContext& context, RequestRecord& record);
   void OnRequestEnd(ListenerContext& context, const RequestHead& request, RequestRecord& record,
                     const DownstreamInfo& downstream);
+  void OnGoawaySent(ListenerContext& context, std::string_view stage);
+  void OnFlood(ListenerContext& context, std::string_view kind);
   void Remove(ServerConnection& connection);
 
  private:
@@ -89,6 +97,7 @@ class ConnectionManager final : public Drainable {
   Loop& loop_;
   std::function<void(const DrainScope&)> stop_accepting_;
   H1StreamPool h1_streams_;
+  H2StreamPool h2_streams_;
   std::array<Gate, 2> gates_;  // by Direction; a pass for each open connection
   std::array<std::vector<std::function<void()>>, 2> waiting_;  // for a gate to be empty
   IntrusiveList<ServerConnection, ConnectionTag> connections_;

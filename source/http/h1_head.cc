@@ -8,33 +8,6 @@ namespace sluice {
 
 namespace {
 
-Method MethodOf(std::string_view name) {
-  switch (name.size()) {
-    case 3:
-      if (name == "GET") return Method::kGet;
-      if (name == "PUT") return Method::kPut;
-      break;
-    case 4:
-      if (name == "POST") return Method::kPost;
-      if (name == "HEAD") return Method::kHead;
-      break;
-    case 5:
-      if (name == "PATCH") return Method::kPatch;
-      if (name == "TRACE") return Method::kTrace;
-      break;
-    case 6:
-      if (name == "DELETE") return Method::kDelete;
-      break;
-    case 7:
-      if (name == "OPTIONS") return Method::kOptions;
-      if (name == "CONNECT") return Method::kConnect;
-      break;
-    default:
-      break;
-  }
-  return Method::kOther;
-}
-
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
 // "HTTP/" DIGIT "." DIGIT (RFC 9112 2.3). Two versions are spoken here.
@@ -166,7 +139,7 @@ std::optional<H1Error> ReadRequestLine(std::string_view line, const HttpLimits& 
   head.method_name = line.substr(0, method_end);
   if (!IsToken(head.method_name)) return H1Error{400, "method"};
   if (method_end == target_end) return H1Error{400, "request_line"};
-  head.method = MethodOf(head.method_name);
+  head.method = LookupMethod(head.method_name);
   head.path = line.substr(method_end + 1, target_end - method_end - 1);
   if (head.path.size() > limits.uri_bytes) return H1Error{414, "uri_bytes"};
   if (std::optional<H1Error> error = ReadVersion(line.substr(target_end + 1), head.version))

@@ -157,6 +157,7 @@ void H2Session::PauseStream(H2Stream& stream) { stream.paused_ = true; }
 
 void H2Session::ResumeStream(H2Stream& stream) {
   if (!std::exchange(stream.paused_, false)) return;
+  Touch(stream);  // it was we who held it up
   if (!stream.arrived_.empty() || stream.end_arrived_) MarkPending(stream);
 }
 

@@ -5,8 +5,16 @@
 
 #include "http/connection_manager.h"
 #include "http/h1_server_codec.h"
+#include "http/h2_server_codec.h"
 
 namespace sluice {
+namespace {
+
+// The beginning of HTTP/2's preface that tells it from every HTTP/1.1 request: there is no method
+// PRI (RFC 9113 11.6).
+constexpr std::string_view kPrefaceBegin = "PRI ";
+
+}  // namespace
 
 ServerConnection::ServerConnection(ConnectionManager& manager, ListenerContext& context,
                                    std::unique_ptr<Transport> transport)
@@ -30,12 +38,68 @@ ServerConnection::~ServerConnection() {
 }
 
 void ServerConnection::Start() {
-  codec_ = std::make_unique<H1ServerCodec>(static_cast<CodecHost&>(*this), manager_.h1_streams());
+  if (!transport_->ready()) {
+    state_ = State::kHandshake;
+    timer_.Set(loop().Now() + options().timeouts.handshake);
+  }
+  SpeakHttp1();
+  sniffing_ = transport_->ready() && options().http2_enabled;
   transport_->SetEvents(this);
+}
+
+void ServerConnection::SpeakHttp1() {
+  codec_ = std::make_unique<H1ServerCodec>(static_cast<CodecHost&>(*this), manager_.h1_streams());
+}
+
+void ServerConnection::SpeakHttp2() {
+  codec_ = std::make_unique<H2ServerCodec>(static_cast<CodecHost&>(*this), manager_.h2_streams());
+  if (draining_) codec_->BeginDrain();
+}
+
+void ServerConnection::OnReady() {
+  info_.tls = true;
+  info_.tls_info = transport_->tls();
+  state_ = State::kOpen;
+  if (info_.tls_info->alpn == "h2") {
+    SpeakHttp2();
+    return;
+  }
+  SpeakHttp1();
+  if (draining_) {
+    // Its request is a round trip away, and the handshake has shown how long that may be.
+    const TimePoint round_trip = loop().Now() + (loop().Now() - accepted_at_);
+    state_ = State::kIdleGrace;
+    timer_.Set(std::max(manager_.NextIdleGraceEnd(), round_trip));
+  }
+}
+
+void ServerConnection::Sniff(std::string_view bytes) {
+  const std::string_view wanted = kPrefaceBegin.substr(sniffed_);
+  const size_t compared = std::min(wanted.size(), bytes.size());
+  const bool preface = bytes.substr(0, compared) == wanted.substr(0, compared);
+  if (preface && compared < wanted.size()) {
+    // The bytes are known, so it is enough to count them.
+    sniffed_ = static_cast<uint8_t>(sniffed_ + compared);
+    OnProgress(Expecting::kRequestHead);
+    return;
+  }
+  if (preface) SpeakHttp2();
+  EndSniffing();
+  sniffing_ = false;
+  if (open()) codec_->OnData(bytes);
+}
+
+// What was held back belongs to HTTP/1.1, unless HTTP/2 has begun.
+void ServerConnection::EndSniffing() {
+  if (!sniffing_ || sniffed_ == 0) return;
+  sniffing_ = false;
+  codec_->OnData(kPrefaceBegin.substr(0, sniffed_));
 }
 
 std::string_view ServerConnection::StateName() const {
   switch (state_) {
+    case State::kHandshake:
+      return "handshake";
     case State::kOpen:
     case State::kIdleGrace:
       return codec_->stream_count() > 0 ? "busy" : "idle";
@@ -52,13 +116,18 @@ std::string_view ServerConnection::StateName() const {
 // ---- from the transport ----
 
 void ServerConnection::OnData(std::string_view bytes) {
-  if (state_ == State::kOpen || state_ == State::kIdleGrace) codec_->OnData(bytes);
+  if (open() && sniffing_) {
+    Sniff(bytes);
+  } else if (open()) {
+    codec_->OnData(bytes);
+  }
   // Otherwise: discarded, see the top of the header.
 }
 
 void ServerConnection::OnEof() {
   eof_ = true;
-  if (state_ == State::kLingering) {
+  EndSniffing();
+  if (state_ == State::kLingering || state_ == State::kHandshake) {
     Close();
   } else if (state_ != State::kFinishing) {
     codec_->OnEof();
@@ -66,7 +135,7 @@ void ServerConnection::OnEof() {
 }
 
 void ServerConnection::OnWritable() {
-  if (state_ == State::kOpen || state_ == State::kIdleGrace) codec_->OnWritable();
+  if (open()) codec_->OnWritable();
 }
 
 void ServerConnection::OnWriteShut() {
@@ -109,7 +178,7 @@ void ServerConnection::OnRequest(ServerStream& stream, bool end_stream) {
 }
 
 void ServerConnection::OnProgress(Expecting expecting) {
-  if (cut_ || (state_ != State::kOpen && state_ != State::kIdleGrace)) return;
+  if (cut_ || !open()) return;
   const bool idle = expecting == Expecting::kFirstRequest || expecting == Expecting::kNextRequest;
   // A head has a fixed time to arrive in, from its first byte: a byte now and then does not extend
   // it (slowloris). Everything else starts anew whenever something moves.
@@ -126,6 +195,12 @@ void ServerConnection::OnProgress(Expecting expecting) {
 }
 
 bool ServerConnection::ShouldAdviseClose() { return draining_ || manager_.ShouldAdviseClose(); }
+
+void ServerConnection::OnGoawaySent(std::string_view stage) {
+  manager_.OnGoawaySent(context_, stage);
+}
+
+void ServerConnection::OnFlood(std::string_view kind) { manager_.OnFlood(context_, kind); }
 
 void ServerConnection::Finish() {
   state_ = State::kFinishing;
@@ -176,7 +251,11 @@ Duration ServerConnection::LimitFor(Expecting expecting) const {
 }
 
 void ServerConnection::OnTimer() {
+  EndSniffing();
   switch (state_) {
+    case State::kHandshake:
+      Close();
+      break;
     case State::kOpen:
       if (cut_) {
         codec_->Cut();
@@ -210,7 +289,7 @@ void ServerConnection::EndIdle() {
     timer_.Set(loop().Now() + options().timeouts.linger);
     return;
   }
-  Finish();
+  codec_->OnTimeout(Expecting::kNextRequest);
 }
 
 void ServerConnection::OnFlushTimer() {
@@ -228,6 +307,7 @@ void ServerConnection::OnFlushTimer() {
 
 void ServerConnection::BeginDrain(TimePoint idle_grace_over) {
   draining_ = true;
+  EndSniffing();
   if (state_ != State::kOpen) return;
   if (!codec_->BeginDrain()) {
     state_ = State::kIdleGrace;
@@ -237,7 +317,12 @@ void ServerConnection::BeginDrain(TimePoint idle_grace_over) {
 
 void ServerConnection::Cut() {
   cut_ = true;
-  if (state_ == State::kOpen || state_ == State::kIdleGrace) {
+  if (state_ == State::kHandshake) {
+    Close();
+    return;
+  }
+  EndSniffing();
+  if (open()) {
     codec_->Cut();
     const bool still_leaving = state_ == State::kOpen;
     if (still_leaving) timer_.Set(loop().Now() + options().timeouts.linger);

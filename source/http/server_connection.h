@@ -1,6 +1,8 @@
 // One downstream connection, whatever it speaks: it owns the transport and the codec, keeps the
 // time limits, and takes its part in a drain.
 //
+//   kHandshake -- TLS is ready --> kOpen
+//
 //            +------------------ BeginDrain while busy --------------+
 //            v                                                       |
 //   kOpen ------ BeginDrain while idle ---> kIdleGrace --request--> kOpen (told: the response
@@ -12,6 +14,9 @@
 //     |                     v
 //     |                  kLingering ---- the client closes, or the bound ----> kClosed
 //     +---- Drop, error ------------------------------------------------------> kClosed
+//
+// Which protocol is spoken is known when TLS has agreed on it (ALPN), or, on cleartext, from the
+// first bytes: HTTP/2 begins with a preface that no HTTP/1.1 request begins with (RFC 9113 3.3).
 //
 // kFinishing and kLingering read and discard, because a close with unread data makes the kernel
 // send a reset, and a reset can destroy a response still on its way (RFC 9112 9.6).
@@ -58,14 +63,15 @@ class ServerConnection final : public Deferred,
   TimePoint accepted_at() const { return accepted_at_; }
   uint64_t requests() const { return requests_; }  // begun on it
 
-  // For /connections: "idle", "busy", "finishing", "lingering".
+  // For /connections: "handshake", "idle", "busy", "finishing", "lingering".
   std::string_view StateName() const;
 
  private:
-  enum class State : uint8_t { kOpen, kIdleGrace, kFinishing, kLingering, kClosed };
+  enum class State : uint8_t { kHandshake, kOpen, kIdleGrace, kFinishing, kLingering, kClosed };
 
   // TransportEvents
   void OnData(std::string_view bytes) override;
+  void OnReady() override;
   void OnEof() override;
   void OnWritable() override;
   void OnWriteShut() override;
@@ -81,8 +87,16 @@ class ServerConnection final : public Deferred,
   void OnRequest(ServerStream& stream, bool end_stream) override;
   void OnProgress(Expecting expecting) override;
   bool ShouldAdviseClose() override;
+  void OnGoawaySent(std::string_view stage) override;
+  void OnFlood(std::string_view kind) override;
   void Finish() override;
   void Drop(bool visibly_broken) override;
+
+  void SpeakHttp1();
+  void SpeakHttp2();
+  void Sniff(std::string_view bytes);
+  void EndSniffing();
+  bool open() const { return state_ == State::kOpen || state_ == State::kIdleGrace; }
 
   void OnTimer();
   void EndIdle();
@@ -103,6 +117,8 @@ class ServerConnection final : public Deferred,
   size_t untaken_at_last_look_ = 0;
   State state_ = State::kOpen;
   Expecting expecting_ = Expecting::kNothing;
+  bool sniffing_ = false;  // the first bytes will tell the protocol
+  uint8_t sniffed_ = 0;    // bytes of HTTP/2's preface that came and were held back
   bool draining_ = false;
   bool cut_ = false;
   bool eof_ = false;

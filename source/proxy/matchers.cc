@@ -22,25 +22,6 @@ Result<std::shared_ptr<const re2::RE2>> CompileRegex(const std::string& pattern)
   return regex;
 }
 
-constexpr std::array<std::pair<std::string_view, Method>, 9> kMethods = {{
-    {"CONNECT", Method::kConnect},
-    {"DELETE", Method::kDelete},
-    {"GET", Method::kGet},
-    {"HEAD", Method::kHead},
-    {"OPTIONS", Method::kOptions},
-    {"PATCH", Method::kPatch},
-    {"POST", Method::kPost},
-    {"PUT", Method::kPut},
-    {"TRACE", Method::kTrace},
-}};
-
-Method LookupMethod(std::string_view name) {
-  for (const auto& [known, method] : kMethods) {
-    if (known == name) return method;
-  }
-  return Method::kOther;
-}
-
 constexpr uint32_t Bit(Method method) { return 1U << static_cast<unsigned>(method); }
 
 // `raw` as application/x-www-form-urlencoded; what is not a percent-encoding stands for itself.

@@ -170,6 +170,33 @@ void HeaderList::Remove(std::string_view name) {
   RemoveIf([name](const HeaderField& field) { return EqualsIgnoreCase(field.name, name); });
 }
 
+Method LookupMethod(std::string_view name) {
+  switch (name.size()) {
+    case 3:
+      if (name == "GET") return Method::kGet;
+      if (name == "PUT") return Method::kPut;
+      break;
+    case 4:
+      if (name == "POST") return Method::kPost;
+      if (name == "HEAD") return Method::kHead;
+      break;
+    case 5:
+      if (name == "PATCH") return Method::kPatch;
+      if (name == "TRACE") return Method::kTrace;
+      break;
+    case 6:
+      if (name == "DELETE") return Method::kDelete;
+      break;
+    case 7:
+      if (name == "OPTIONS") return Method::kOptions;
+      if (name == "CONNECT") return Method::kConnect;
+      break;
+    default:
+      break;
+  }
+  return Method::kOther;
+}
+
 bool IsIdempotent(Method method) {
   switch (method) {
     case Method::kDelete:
