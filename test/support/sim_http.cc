@@ -23,17 +23,6 @@ const std::string& Pattern() {
   return pattern;
 }
 
-bool IsBody(std::string_view bytes, uint64_t offset) {
-  while (!bytes.empty()) {
-    const size_t at = offset % kPeriod;
-    const size_t count = std::min(bytes.size(), kPeriod);
-    if (bytes.substr(0, count) != std::string_view(Pattern()).substr(at, count)) return false;
-    bytes.remove_prefix(count);
-    offset += count;
-  }
-  return true;
-}
-
 bool IsToken(std::string_view text) {
   static constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
   return !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) {
@@ -62,6 +51,17 @@ std::string SimBody(uint64_t offset, size_t count) {
     bytes.append(Pattern(), at, std::min(count - bytes.size(), kPeriod));
   }
   return bytes;
+}
+
+bool IsSimBody(std::string_view bytes, uint64_t offset) {
+  while (!bytes.empty()) {
+    const size_t at = offset % kPeriod;
+    const size_t count = std::min(bytes.size(), kPeriod);
+    if (bytes.substr(0, count) != std::string_view(Pattern()).substr(at, count)) return false;
+    bytes.remove_prefix(count);
+    offset += count;
+  }
+  return true;
 }
 
 std::map<std::string, std::string> SimQuery(std::string_view target) {
@@ -301,7 +301,7 @@ void SimReader::TakeBody(size_t limit) {
   SimMessage& message = messages_.back();
   const size_t count = std::min(limit, buffer_.size());
   const std::string_view bytes = std::string_view(buffer_).substr(0, count);
-  if (!IsBody(bytes, message.body_bytes)) message.body_as_expected = false;
+  if (!IsSimBody(bytes, message.body_bytes)) message.body_as_expected = false;
   if (message.body.size() < SimMessage::kKept) {
     message.body.append(bytes.substr(0, SimMessage::kKept - message.body.size()));
   }

@@ -17,6 +17,8 @@ namespace sluice {
 
 // `count` bytes of the body that every actor sends and expects, from `offset` on.
 std::string SimBody(uint64_t offset, size_t count);
+// True when `bytes` stand there in it.
+bool IsSimBody(std::string_view bytes, uint64_t offset);
 
 // "/big?bytes=10&x=" -> {"bytes", "10"}, {"x", ""}.
 std::map<std::string, std::string> SimQuery(std::string_view target);
