@@ -1,8 +1,10 @@
-"""The origin behind the proxies: one nginx worker that serves bodies from memory."""
+"""The origins behind the proxies: one nginx worker that serves bodies from memory, and for HTTP/2
+and gRPC a program of our own."""
 
 import os
+import re
 
-from .process import Process, free_port, wait_for_http
+from .process import Process, free_port, http_body, wait_for_http, wait_for_port
 
 KIB = 1024
 FILES = {"64KiB": 64 * KIB, "10MiB": 10 * KIB * KIB}
@@ -34,6 +36,7 @@ http {{
   server {{
     listen 127.0.0.1:{port} backlog=4096;
     location = /0B {{ return 200; }}
+    location = /status {{ stub_status; }}
     location = /1KiB {{ return 200 "{body}"; }}
     location / {{ root {files}; }}
   }}
@@ -68,3 +71,25 @@ class Origin:
 
     def __exit__(self, *unused):
         self.process.stop()
+
+    def requests(self):
+        """How many requests it has had."""
+        status = http_body(self.port, "/status").decode()
+        # Of connections: accepted, handled; and the requests on them, this one too.
+        return int(re.search(r"^ *\d+ \d+ (\d+)", status, re.MULTILINE).group(1))
+
+
+class H2Origin(Process):
+    """bench/h2_origin.cc."""
+
+    def __init__(self, program, directory, core):
+        self.port = free_port()
+        super().__init__([program, self.port], core, directory / "h2_origin.out")
+
+    def __enter__(self):
+        try:
+            wait_for_port(self, self.port)
+        except BaseException:
+            self.stop()
+            raise
+        return self

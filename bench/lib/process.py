@@ -85,13 +85,30 @@ class Process:
 
 def wait_for_http(process, port, path):
     """Waits until `path` is answered with 200, for a bounded time."""
+    wait_until(process, lambda: http_status(port, path) == 200)
+
+
+def wait_for_port(process, port):
+    """Waits until connections are accepted, for a bounded time."""
+    wait_until(process, lambda: accepts(port))
+
+
+def wait_until(process, ready):
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.running():
-        if http_status(port, path) == 200:
+        if ready():
             return
         time.sleep(0.01)
     why = "is not ready in time" if process.running() else "ended"
     raise SystemExit(f"bench: {' '.join(process.command)} {why}:\n{process.last_words()}")
+
+
+def accepts(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=2).close()
+        return True
+    except OSError:
+        return False
 
 
 def http_status(port, path):
@@ -101,6 +118,15 @@ def http_status(port, path):
         return connection.getresponse().status
     except (OSError, HTTPException):
         return None
+    finally:
+        connection.close()
+
+
+def http_body(port, path):
+    connection = HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().read()
     finally:
         connection.close()
 
@@ -148,7 +174,3 @@ def memory_bytes(root):
                 if name in total:
                     total[name] += int(rest.split()[0]) * 1024
     return total
-
-
-def open_files(root):
-    return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in tree(root))

@@ -1,88 +1,22 @@
 """The proxies under test. Each writes its configuration, starts on one core with one worker, and
-says when it is ready.
+says when it is ready."""
 
-The peers are set up as somebody would who wants them to win: connections to the origin are kept and
-reused, nothing is logged, no body touches the disk. nginx's large buffers and HAProxy's splicing
-were tried against the defaults and are faster.
-"""
+from dataclasses import dataclass
 
-from .origin import nginx_user
-from .process import Process, free_port, wait_for_http
+from . import peers
+from .certificates import Certificate
+from .process import Process, free_port, wait_for_http, wait_for_port
 
-NGINX = """
-daemon off;
-{user}
-worker_processes 1;
-worker_rlimit_nofile 20000;
-pid {directory}/nginx.pid;
-error_log {directory}/nginx.log;
-events {{ worker_connections 16384; }}
-http {{
-  access_log off;
-  tcp_nodelay on;
-  keepalive_timeout 3600s;
-  keepalive_requests 1000000000;
-  client_body_temp_path {directory}/nginx-body;
-  proxy_temp_path {directory}/nginx-proxy;
-  fastcgi_temp_path {directory}/nginx-fastcgi;
-  uwsgi_temp_path {directory}/nginx-uwsgi;
-  scgi_temp_path {directory}/nginx-scgi;
-  proxy_http_version 1.1;
-  proxy_set_header Connection "";
-  proxy_buffer_size 64k;
-  proxy_buffers 4 64k;
-  proxy_busy_buffers_size 128k;
-  proxy_max_temp_file_size 0;
-  {headers}
-  upstream origin {{
-    server 127.0.0.1:{origin};
-    keepalive 256;
-    keepalive_requests 1000000000;
-    keepalive_timeout 3600s;
-  }}
-  server {{
-    listen 127.0.0.1:{port} backlog=4096;
-    location / {{ proxy_pass http://origin; }}
-  }}
-}}
-"""
 
-NGINX_HEADERS = """
-  proxy_set_header X-Forwarded-For $remote_addr;
-  proxy_set_header X-Forwarded-Proto $scheme;
-  proxy_set_header X-Forwarded-Host $http_host;
-  proxy_set_header X-Request-Id $request_id;
-  proxy_set_header Via "1.1 nginx";
-"""
+@dataclass(frozen=True)
+class Setup:
+    """What a proxy is to do in a row of a table."""
 
-HAPROXY = """
-global
-  nbthread 1
-  maxconn 7000
-defaults
-  mode http
-  timeout connect 5s
-  timeout client 3600s
-  timeout server 3600s
-  timeout http-keep-alive 3600s
-  http-reuse always
-  option splice-auto
-frontend in
-  bind 127.0.0.1:{port} backlog 4096
-  {headers}
-  default_backend origin
-backend origin
-  server origin 127.0.0.1:{origin}
-"""
+    downstream: str = "h1"  # or h2c, or tls: h2 and http/1.1 by ALPN
+    upstream: str = "h1"  # or h2, without TLS
+    certificate: Certificate = None  # for tls
+    grpc: bool = False  # all that is asked is gRPC
 
-HAPROXY_HEADERS = """
-  option forwardfor
-  http-request set-header X-Forwarded-Proto http
-  http-request set-header X-Forwarded-Host %[req.hdr(host)]
-  unique-id-format %{+X}o%ci%cp%Ts%rt
-  unique-id-header X-Request-Id
-  http-request set-header Via "1.1 haproxy"
-"""
 
 SLUICE = """
 workers: 1
@@ -90,25 +24,35 @@ access_log: off
 listeners:
   - address: 127.0.0.1:{port}
     cluster: origin
-    timeouts: {{idle: 3600s}}
+    timeouts: {{idle: 3600s}}{tls}
 clusters:
   - name: origin
     endpoints: [127.0.0.1:{origin}]
-    idle_timeout: 3600s
+    idle_timeout: 3600s{protocol}
 admin: {{address: 127.0.0.1:{admin}}}
 drain: {{propagation_delay: 0s, jitter: 0s}}
 """
 
+SLUICE_TLS = """
+    tls:
+      certificates: [{{cert: {certificate.certificate}, key: {certificate.key}}}]"""
+
 
 class Proxy:
-    """Base of the three: `start` gives a running, ready proxy, to be used in a `with`."""
+    """Base of them all: `start` gives a running, ready proxy, to be used in a `with`."""
 
     name = ""
 
-    def __init__(self, options):
+    def __init__(self, options, setup=Setup()):
         self.options = options
+        self.setup = setup
         self.port = free_port()
         self.process = None
+
+    @staticmethod
+    def can(_setup):
+        """Whether it is in the field with this setup."""
+        return True
 
     def start(self, directory, origin_port, core):
         config = directory / f"{self.name}-{self.port}.conf"
@@ -116,7 +60,7 @@ class Proxy:
         log = directory / f"{self.name}-{self.port}.out"
         self.process = Process(self.command(directory, config), core, log)
         try:
-            wait_for_http(self.process, *self.ready())
+            self.wait_until_ready()
         except BaseException:
             self.process.stop()
             raise
@@ -128,9 +72,8 @@ class Proxy:
     def __exit__(self, *unused):
         self.process.stop()
 
-    def ready(self):
-        """Port and path that answer 200 once the proxy serves."""
-        return self.port, "/0B"
+    def wait_until_ready(self):
+        wait_for_port(self.process, self.port)
 
     def config(self, directory, origin_port):
         raise NotImplementedError
@@ -142,10 +85,14 @@ class Proxy:
 class Nginx(Proxy):
     name = "nginx"
 
+    @staticmethod
+    def can(setup):
+        # It speaks HTTP/2 to an origin only as gRPC.
+        return setup.grpc or setup.upstream == "h1"
+
     def config(self, directory, origin_port):
-        return NGINX.format(
-            user=nginx_user(), directory=directory, port=self.port, origin=origin_port,
-            headers=NGINX_HEADERS if self.options.same_headers else "")
+        return peers.nginx(self.setup, directory, self.port, origin_port,
+                           self.options.same_headers)
 
     def command(self, directory, config):
         return ["nginx", "-p", directory, "-c", config]
@@ -155,31 +102,51 @@ class Haproxy(Proxy):
     name = "haproxy"
 
     def config(self, directory, origin_port):
-        return HAPROXY.format(port=self.port, origin=origin_port,
-                              headers=HAPROXY_HEADERS if self.options.same_headers else "")
+        return peers.haproxy(self.setup, directory, self.port, origin_port,
+                             self.options.same_headers)
 
     def command(self, directory, config):
         return ["haproxy", "-db", "-f", config]
 
 
+class Nghttpx(Proxy):
+    name = "nghttpx"
+
+    @staticmethod
+    def can(setup):
+        # Cleartext HTTP/1.1 on both sides is not what it is for.
+        return setup.downstream != "h1"
+
+    def config(self, directory, origin_port):
+        return peers.nghttpx(self.setup, directory, self.port, origin_port,
+                             self.options.same_headers)
+
+    def command(self, directory, config):
+        return ["nghttpx", f"--conf={config}"]
+
+
 class Sluice(Proxy):
     name = "sluice"
 
-    def __init__(self, options):
-        super().__init__(options)
+    def __init__(self, options, setup=Setup()):
+        super().__init__(options, setup)
         self.admin = free_port()
 
-    def ready(self):
-        return self.admin, "/ready"
+    def wait_until_ready(self):
+        wait_for_http(self.process, self.admin, "/ready")
 
     def config(self, directory, origin_port):
-        return SLUICE.format(port=self.port, admin=self.admin, origin=origin_port)
+        certificate = self.setup.certificate
+        return SLUICE.format(
+            port=self.port, admin=self.admin, origin=origin_port,
+            tls=SLUICE_TLS.format(certificate=certificate) if certificate else "",
+            protocol="\n    protocol: h2" if self.setup.upstream == "h2" else "")
 
     def command(self, directory, config):
         return [self.options.sluice, "serve", "-c", config]
 
 
-PROXIES = {proxy.name: proxy for proxy in (Sluice, Nginx, Haproxy)}
+PROXIES = {proxy.name: proxy for proxy in (Sluice, Nginx, Haproxy, Nghttpx)}
 
 
 def add_arguments(parser):
@@ -189,12 +156,18 @@ def add_arguments(parser):
                         type=lambda text: text.split(","),
                         help="which of %(default)s to measure")
     parser.add_argument("--same-headers", action="store_true",
-                        help="let the peers add X-Forwarded-*, X-Request-Id and Via as Sluice does")
+                        help="let the peers add X-Forwarded-*, X-Request-Id and Via as Sluice does, "
+                             "as far as they can")
 
 
-def chosen(options):
+def check_names(options):
     unknown = [name for name in options.only if name not in PROXIES]
     if unknown:
         raise SystemExit(f"bench: no such proxy: {', '.join(unknown)}; "
                          f"there are: {', '.join(PROXIES)}")
-    return [PROXIES[name](options) for name in options.only]
+
+
+def chosen(options, setup=Setup()):
+    """Those asked for that can do what is asked, not started."""
+    kinds = [PROXIES[name] for name in options.only]
+    return [kind(options, setup) for kind in kinds if kind.can(setup)]

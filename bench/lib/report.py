@@ -50,7 +50,8 @@ def version(command):
     return f"{os.path.basename(command[0])} {found.group() if found else 'unknown'}"
 
 
-VERSIONS = {"sluice": "--version", "nginx": "-v", "haproxy": "-v", "wrk": "-v"}
+VERSIONS = {"sluice": "--version", "nginx": "-v", "haproxy": "-v", "nghttpx": "-v", "wrk": "-v",
+            "h2load": "--version", "openssl": "version"}
 
 
 def versions_of(names, sluice):

@@ -1,31 +1,23 @@
 """Runs wrk and reads what it prints."""
 
+import os
 import re
 import subprocess
-from dataclasses import dataclass
+
+from .load import Result
 
 MICROSECONDS = {"us": 1, "ms": 1e3, "s": 1e6, "m": 60e6}
 
 
-@dataclass
-class Result:
-    requests: int
-    seconds: float
-    p50_us: float
-    p99_us: float
-    errors: int
-
-    @property
-    def per_second(self):
-        return self.requests / self.seconds
-
-
-def run(url, connections, seconds, core, headers=()):
+def run(url, connections, seconds, core, headers=(), openssl_conf=None):
+    """`openssl_conf` says what wrk, which has no options for that, offers in a TLS handshake."""
     command = ["taskset", "-c", str(core), "wrk", "--latency", "-t1", f"-c{connections}",
                f"-d{seconds}s", "--timeout", "10s"]
     for header in headers:
         command += ["-H", header]
-    output = subprocess.run([*command, url], check=True, capture_output=True, text=True).stdout
+    environment = {**os.environ, "OPENSSL_CONF": str(openssl_conf)} if openssl_conf else None
+    output = subprocess.run([*command, url], check=True, capture_output=True, text=True,
+                            env=environment).stdout
     return parse(output)
 
 
