@@ -9,42 +9,24 @@
 // response arrived complete. A request sent on a connection that then ends without a complete
 // response is `failed`. A connection that ends while nothing was asked on it is no failure.
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <cerrno>
-#include <charconv>
-#include <chrono>
-#include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "drain_common.h"
 #include "response_reader.h"
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
-using std::chrono::milliseconds;
+using namespace bench;
 
-// After the time is over, how long a response may still take.
-constexpr auto kLastResponses = std::chrono::seconds(30);
+constexpr const char* kGroup = "PORT:CONNECTIONS:PAUSE_MS:PATH";
 
-[[noreturn]] void Die(const std::string& why) {
-  std::fprintf(stderr, "drain_client: %s\n", why.c_str());
-  std::exit(2);
-}
-
-// PORT:CONNECTIONS:PAUSE_MS:PATH
 struct Group {
   uint16_t port = 0;
   int connections = 0;
@@ -79,7 +61,7 @@ struct Connection {
   int fd = -1;
   uint64_t requests = 0;       // sent on this socket
   Clock::time_point due = {};  // kPausing: when to send
-  drain_client::ResponseReader reader;
+  ResponseReader reader;
 };
 
 class Client {
@@ -114,21 +96,12 @@ class Client {
   void Connect(Connection& connection) {
     if (connection.state == State::kStopped) ++running_;
     if (ending_) return Stop(connection);
-    connection.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (connection.fd < 0) Die(std::string("socket: ") + std::strerror(errno));
-    const int on = 1;
-    setsockopt(connection.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    int error = 0;
+    connection.fd = StartConnecting(connection.group->port, &error);
     connection.state = State::kConnecting;
     connection.requests = 0;
     connection.reader.Reset();
-
-    sockaddr_in address = {};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(connection.group->port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    const int result =
-        connect(connection.fd, reinterpret_cast<sockaddr*>(&address), sizeof(address));
-    if (result != 0 && errno != EINPROGRESS) return OnConnectFailed(connection, errno);
+    if (error != 0) return OnConnectFailed(connection, error);
     // Edge-triggered, so that the end of connecting needs no second epoll_ctl.
     epoll_event event = {};
     event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
@@ -174,9 +147,7 @@ class Client {
 
   void OnEvent(Connection& connection, uint32_t events) {
     if (connection.state == State::kConnecting) {
-      int error = 0;
-      socklen_t size = sizeof(error);
-      getsockopt(connection.fd, SOL_SOCKET, SO_ERROR, &error, &size);
+      const int error = ConnectError(connection.fd);
       if (error != 0) return OnConnectFailed(connection, error);
       if ((events & EPOLLOUT) == 0) return;
       ++counts_.connected;
@@ -189,9 +160,7 @@ class Client {
     if (ending_) return Stop(connection);
     connection.state = State::kPausing;
     if (connection.group->pause.count() == 0) return Send(connection);
-    // Half to one and a half times the pause: connections must not march in step.
-    connection.due = Clock::now() + connection.group->pause / 2 +
-                     connection.group->pause * (std::rand() % 1000) / 1000;
+    connection.due = AfterPause(connection.group->pause);
   }
 
   void SendWhatIsDue(Clock::time_point now) {
@@ -284,66 +253,42 @@ class Client {
   Counts counts_;
 };
 
-template <typename Number>
-Number ParseNumber(std::string_view text) {
-  Number number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size()) {
-    Die("not a number: " + std::string(text));
-  }
-  return number;
-}
-
 Group ParseGroup(std::string_view text) {
-  const auto next = [&text] {
-    const size_t colon = text.find(':');
-    if (colon == std::string_view::npos) Die("a group is PORT:CONNECTIONS:PAUSE_MS:PATH");
-    const std::string_view field = text.substr(0, colon);
-    text.remove_prefix(colon + 1);
-    return field;
-  };
+  const auto fields = Split(text, 4, kGroup);
   Group group;
-  group.port = ParseNumber<uint16_t>(next());
-  group.connections = ParseNumber<int>(next());
-  group.pause = milliseconds(ParseNumber<int>(next()));
-  group.request = "GET " + std::string(text) + " HTTP/1.1\r\nHost: localhost\r\n\r\n";
+  group.port = ParseNumber<uint16_t>(fields[0]);
+  group.connections = ParseNumber<int>(fields[1]);
+  group.pause = milliseconds(ParseNumber<int>(fields[2]));
+  group.request = "GET " + std::string(fields[3]) + " HTTP/1.1\r\nHost: localhost\r\n\r\n";
   return group;
-}
-
-void Print(const Counts& counts) {
-  const auto field = [](const char* name, uint64_t value, const char* separator = ", ") {
-    std::printf("\"%s\": %llu%s", name, static_cast<unsigned long long>(value), separator);
-  };
-  std::printf("{");
-  field("sent", counts.sent);
-  field("answered", counts.answered);
-  field("not_ok", counts.not_ok);
-  field("failed_fresh", counts.failed_fresh);
-  field("failed_reused", counts.failed_reused);
-  field("failed_midway", counts.failed_midway);
-  field("timed_out", counts.timed_out);
-  field("advised_to_close", counts.advised_to_close);
-  field("closed_idle", counts.closed_idle);
-  field("connected", counts.connected);
-  field("refused", counts.refused, "}\n");
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc < 4) {
-    std::fprintf(
-        stderr,
-        "usage: %s SECONDS MARK PORT:CONNECTIONS:PAUSE_MS:PATH...\n\n"
-        "Prints \"mark\" when MARK requests were answered, and at the end one line of JSON "
-        "with the counts.\n",
-        argv[0]);
+    std::fprintf(stderr,
+                 "usage: %s SECONDS MARK %s...\n\n"
+                 "Prints \"mark\" when MARK requests were answered, and at the end one line of "
+                 "JSON with the counts.\n",
+                 argv[0], kGroup);
     return 2;
   }
   std::vector<Group> groups;
   for (int i = 3; i < argc; ++i) groups.push_back(ParseGroup(argv[i]));
   Client client(groups, ParseNumber<uint64_t>(argv[2]));
   client.Run(std::chrono::seconds(ParseNumber<int>(argv[1])));
-  Print(client.counts());
+  const Counts& counts = client.counts();
+  PrintCounts({{"sent", counts.sent},
+               {"answered", counts.answered},
+               {"not_ok", counts.not_ok},
+               {"failed_fresh", counts.failed_fresh},
+               {"failed_reused", counts.failed_reused},
+               {"failed_midway", counts.failed_midway},
+               {"timed_out", counts.timed_out},
+               {"advised_to_close", counts.advised_to_close},
+               {"closed_idle", counts.closed_idle},
+               {"connected", counts.connected},
+               {"refused", counts.refused}});
   return 0;
 }

@@ -36,13 +36,10 @@ class H2Pipe {
       if (received < 0 && errno == EINTR) continue;
       if (received < 0 && errno == EAGAIN) return true;
       if (received <= 0) return false;
-      const auto size = static_cast<size_t>(received);
-      if (nghttp2_session_mem_recv(session_, buffer.data(), size) < 0) {
+      if (nghttp2_session_mem_recv(session_, buffer.data(), static_cast<size_t>(received)) < 0) {
         broken_ = true;
         return false;
       }
-      // A short read emptied the socket, and its end would be another event.
-      if (size < buffer.size()) return true;
     }
   }
 

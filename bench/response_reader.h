@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-namespace drain_client {
+namespace bench {
 
 class ResponseReader {
  public:
@@ -145,4 +145,4 @@ class ResponseReader {
   std::string line_;
 };
 
-}  // namespace drain_client
+}  // namespace bench

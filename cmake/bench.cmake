@@ -1,15 +1,16 @@
 # The parts of bench/ that are C++. The benches themselves are started by script/bench.
 
-set(bench_programs)
-foreach(name drain_client h2_drain_client h2_origin)
-  file(GLOB source CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/bench/${name}.cc")
-  if(source)
-    add_executable(sluice_${name} ${source})
-    target_link_libraries(sluice_${name} PRIVATE sluice_options PkgConfig::NGHTTP2)
-    list(APPEND bench_programs sluice_${name})
-  endif()
-endforeach()
-add_custom_target(bench_programs DEPENDS ${bench_programs})
+function(sluice_bench_program name)
+  add_executable(sluice_${name} ${ARGN})
+  target_link_libraries(sluice_${name} PRIVATE sluice_options PkgConfig::NGHTTP2)
+endfunction()
+
+sluice_bench_program(drain_client bench/drain_client.cc)
+sluice_bench_program(h2_drain_client bench/h2_drain_client.cc bench/h2_drain_connection.cc)
+sluice_bench_program(h2_origin bench/h2_origin.cc)
+
+add_custom_target(bench_programs
+  DEPENDS sluice_drain_client sluice_h2_drain_client sluice_h2_origin)
 
 # Google Benchmark is optional: `cmake --build <dir> --target bench_micro`.
 file(GLOB micro CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/bench/micro/*.cc")

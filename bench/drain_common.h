@@ -1,0 +1,97 @@
+// What the load clients of `script/bench drain` share.
+#pragma once
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace bench {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+// After the time is over, how long a response may still take.
+constexpr auto kLastResponses = std::chrono::seconds(30);
+
+[[noreturn]] inline void Die(const std::string& why) {
+  std::fprintf(stderr, "%s: %s\n", program_invocation_short_name, why.c_str());
+  std::exit(2);
+}
+
+template <typename Number>
+Number ParseNumber(std::string_view text) {
+  Number number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size()) {
+    Die("not a number: " + std::string(text));
+  }
+  return number;
+}
+
+// "a:b:c:d" with `count` 3: "a", "b", "c:d".
+inline std::vector<std::string_view> Split(std::string_view text, size_t count, const char* usage) {
+  std::vector<std::string_view> fields;
+  while (fields.size() + 1 < count) {
+    const size_t colon = text.find(':');
+    if (colon == std::string_view::npos) Die(std::string("a group is ") + usage);
+    fields.push_back(text.substr(0, colon));
+    text.remove_prefix(colon + 1);
+  }
+  fields.push_back(text);
+  return fields;
+}
+
+// Begins to connect to a port of this machine. `error` is 0 when it is under way.
+inline int StartConnecting(uint16_t port, int* error) {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) Die(std::string("socket: ") + std::strerror(errno));
+  const int on = 1;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const int result = connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address));
+  *error = result != 0 && errno != EINPROGRESS ? errno : 0;
+  return fd;
+}
+
+// What became of connecting, when the socket says something.
+inline int ConnectError(int fd) {
+  int error = 0;
+  socklen_t size = sizeof(error);
+  getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
+  return error;
+}
+
+// When to send again: after half to one and a half times the pause, because clients must not march
+// in step.
+inline Clock::time_point AfterPause(milliseconds pause) {
+  return Clock::now() + pause / 2 + pause * (std::rand() % 1000) / 1000;
+}
+
+// One line of JSON.
+inline void PrintCounts(std::initializer_list<std::pair<const char*, uint64_t>> counts) {
+  const char* separator = "{";
+  for (const auto& [name, count] : counts) {
+    std::printf("%s\"%s\": %llu", separator, name, static_cast<unsigned long long>(count));
+    separator = ", ";
+  }
+  std::puts("}");
+}
+
+}  // namespace bench
