@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Sends SIGTERM to Sluice in the middle of load, many times, and says what became of every request.
 
-Each run starts a fresh process in front of a fast origin and a slow one, and puts load on it: busy
-keep-alive connections, some that pause between requests, and some whose responses take a while.
-The signal comes when a number of requests were answered. The clients go on until the port is gone.
-A request that was sent and not answered in full is `failed`; what Sluice says it had to end by
-force is `cut`. Both must be 0.
+Each run starts a fresh process in front of a fast origin, a slow one and one that speaks HTTP/2, and
+puts load on it by one kind of client (lib/drain_loads.py): busy connections, some that pause between
+requests, and some whose responses take a while. The signal comes when a number of requests were
+answered. The clients go on until the port is gone. A request that was sent and not answered in full
+is `failed`; what Sluice says it had to end by force is `cut`. Both must be 0. What the process said it
+did not take (HTTP/2 can), is `refused`, and no failure.
 
 Runs alternate between propagation delays: none (the listener goes away at once), and one under
 which new connections and requests are still served while responses advise closing.
@@ -15,10 +16,8 @@ import argparse
 import json
 import pathlib
 import random
-import select
 import signal
 import statistics
-import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
@@ -26,7 +25,8 @@ from dataclasses import dataclass, field
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from lib import report
-from lib.origin import Origin
+from lib.drain_loads import LOADS
+from lib.origin import H2Origin, Origin
 from lib.process import Process, cores, free_port, http_status, wait_for_http
 from lib.workspace import allow_open_files, workspace
 
@@ -36,25 +36,30 @@ access_log: off
 listeners:
   - {{name: fast, address: "127.0.0.1:{fast}", cluster: fast}}
   - {{name: slow, address: "127.0.0.1:{slow}", cluster: slow}}
+  - {{name: h2, address: "127.0.0.1:{h2}", cluster: h2}}
 clusters:
   - {{name: fast, endpoints: ["127.0.0.1:{fast_origin}"]}}
   - {{name: slow, endpoints: ["127.0.0.1:{slow_origin}"]}}
+  - {{name: h2, endpoints: ["127.0.0.1:{h2_origin}"], protocol: http2}}
 admin: {{address: "127.0.0.1:{admin}"}}
 drain: {{propagation_delay: {delay}, jitter: 0s, report_file: {report}}}
 """
 
-# How long one run's load, and a drain, may take before the bench gives up.
-LOAD_SECONDS = 120
+# How long a drain may take before the bench gives up.
 DRAIN_SECONDS = 60
 IDLE_STARTS = 10
 IDLE_TARGET_MS = 50
-FAILURES = ("failed_fresh", "failed_reused", "failed_midway", "timed_out")
+
+
+def is_failure(name):
+    return name.startswith("failed_") or name in ("timed_out", "reset")
 
 
 @dataclass
 class Outcome:
-    """Runs with one propagation delay, added up."""
+    """Runs with one kind of client and one propagation delay, added up."""
 
+    load: type
     delay: str
     runs: int = 0
     counts: dict = field(default_factory=dict)
@@ -75,7 +80,15 @@ class Outcome:
 
     @property
     def failed(self):
-        return sum(map(self.count, FAILURES))
+        return sum(self.failures.values())
+
+    @property
+    def failures(self):
+        return {name: count for name, count in self.counts.items() if is_failure(name) and count}
+
+    @property
+    def name(self):
+        return f"{self.load.name}, propagation delay {self.delay}"
 
     @property
     def clean(self):
@@ -86,14 +99,15 @@ class Sluice:
     """One process to be drained."""
 
     def __init__(self, bench, delay):
-        self.fast, self.slow, self.admin = free_port(), free_port(), free_port()
+        self.fast, self.slow, self.h2 = free_port(), free_port(), free_port()
+        self.admin = free_port()
         self.report = bench.directory / "report.json"
         self.report.unlink(missing_ok=True)
         config = bench.directory / "sluice.yaml"
         config.write_text(CONFIG.format(
-            workers=bench.options.workers, fast=self.fast, slow=self.slow, admin=self.admin,
-            fast_origin=bench.fast_origin, slow_origin=bench.slow_origin, delay=delay,
-            report=self.report))
+            workers=bench.options.workers, fast=self.fast, slow=self.slow, h2=self.h2,
+            admin=self.admin, fast_origin=bench.origin.port, slow_origin=bench.slow_port,
+            h2_origin=bench.h2_origin.port, delay=delay, report=self.report))
         self.process = Process([bench.options.sluice, "serve", "-c", config], bench.proxy_core,
                                bench.directory / "sluice.out")
         try:
@@ -124,42 +138,23 @@ class Sluice:
 
 
 class Bench:
-    def __init__(self, options, directory, fast_origin, slow_origin):
+    def __init__(self, options, directory, origins):
         self.options = options
         self.directory = directory
-        self.fast_origin = fast_origin
-        self.slow_origin = slow_origin
+        self.origin, self.slow_port, self.h2_origin = origins
         self.proxy_core, self.load_core = cores()
 
     def run(self, outcome, answered):
-        with Sluice(self, outcome.delay) as sluice, self.start_load(sluice, answered) as load:
-            try:
-                self.wait_for_mark(load)
-                code, seconds = sluice.drain()
-                counts = json.loads(load.communicate(timeout=LOAD_SECONDS)[0])
-            finally:
-                load.kill()
+        with Sluice(self, outcome.delay) as sluice, \
+                outcome.load(self, sluice, answered) as load:
+            load.wait_for_mark()
+            code, seconds = sluice.drain()
+            load.wait_for_end()
+            counts = load.counts()
             outcome.add(counts, sluice.cut(), code, seconds)
             if not outcome.clean:
-                print(f"run {outcome.runs} with {outcome.delay}: exit code {code}, {counts}\n"
+                print(f"run {outcome.runs}, {outcome.name}: exit code {code}, {counts}\n"
                       f"{sluice.process.last_words()}", file=sys.stderr)
-
-    def start_load(self, sluice, answered):
-        options = self.options
-        groups = [f"{sluice.fast}:{options.connections}:0:/1KiB",
-                  f"{sluice.fast}:{options.pausing}:20:/1KiB",
-                  f"{sluice.slow}:{options.slow}:0:/wait?ms=300",
-                  f"{sluice.slow}:{options.slow}:0:/trickle?ms=300"]
-        command = ["taskset", "-c", str(self.load_core), options.client, LOAD_SECONDS, answered]
-        return subprocess.Popen([*map(str, command), *groups], stdout=subprocess.PIPE, text=True)
-
-    @staticmethod
-    def wait_for_mark(load):
-        if not select.select([load.stdout], [], [], LOAD_SECONDS)[0]:
-            raise SystemExit("bench: the load did not get going")
-        line = load.stdout.readline()
-        if line != "mark\n":
-            raise SystemExit(f"bench: the load ended early: {line}")
 
     def idle_exit(self):
         """Seconds from SIGTERM to the end of a process that has nothing to do."""
@@ -182,29 +177,32 @@ def print_outcomes(outcomes, idle):
         runs = sum(o.runs for o in group)
         numbers = [sum(o.count(n) for o in group) for n in ("sent", "answered")]
         numbers += [sum(o.failed for o in group), sum(o.cut for o in group),
+                    sum(o.count("refused") for o in group),
                     sum(o.count("not_ok") for o in group), sum(o.bad_exits for o in group)]
         return [name, f"{runs:,}", *(f"{n:,}" for n in numbers),
                 milliseconds(statistics.median(seconds)), milliseconds(seconds[-1])]
 
-    rows = [row(f"propagation delay {o.delay}", [o]) for o in outcomes if o.runs]
+    rows = [row(o.name, [o]) for o in outcomes if o.runs]
     rows.append(row("all", [o for o in outcomes if o.runs]))
-    rows.append(["idle exit", str(len(idle)), *["-"] * 6,
+    rows.append(["idle exit", str(len(idle)), *["-"] * 7,
                  milliseconds(statistics.median(idle)), milliseconds(max(idle))])
-    report.print_table(["", "runs", "sent", "answered", "failed", "cut", "not 200", "exit not 0",
+    report.print_table(["", "runs", "sent", "answered", "failed", "cut", "refused", "not 200", "exit not 0",
                         "time to exit, median", "longest"], rows)
 
 
 def verdict(outcomes, idle, requests):
     """What was missed, in words; empty when all is well."""
     missed = []
-    answered = sum(o.count("answered") for o in outcomes)
-    if answered < requests:
-        missed.append(f"only {answered:,} requests were answered, not {requests:,}")
+    answered = {}
     for outcome in outcomes:
+        answered[outcome.load] = answered.get(outcome.load, 0) + outcome.count("answered")
         if not outcome.clean:
-            kinds = {name: outcome.count(name) for name in FAILURES if outcome.count(name)}
-            missed.append(f"with a propagation delay of {outcome.delay} not every request was "
-                          f"served ({kinds or 'see the table'})")
+            missed.append(f"{outcome.name}: not every request was served "
+                          f"({outcome.failures or 'see the table'})")
+    for load, count in answered.items():
+        if count < requests // load.share:
+            missed.append(f"{load.name}: only {count:,} requests were answered, not "
+                          f"{requests // load.share:,}")
     if max(idle) * 1000 >= IDLE_TARGET_MS:
         missed.append(f"an idle process took {milliseconds(max(idle))} to exit, not under "
                       f"{IDLE_TARGET_MS} ms")
@@ -215,17 +213,22 @@ def parse_arguments():
     parser = argparse.ArgumentParser(prog="script/bench drain", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sluice", default="build/release/sluice", help="default: %(default)s")
-    parser.add_argument("--client", default="build/release/sluice_drain_client",
-                        help="the load client (default: %(default)s)")
-    parser.add_argument("--runs", type=int, default=50, help="default: %(default)s")
+    parser.add_argument("--programs", default="build/release", type=pathlib.Path,
+                        help="where the load clients and origins are (default: %(default)s)")
+    parser.add_argument("--clients", default=",".join(LOADS), metavar="NAMES",
+                        type=lambda text: text.split(","), help="default: %(default)s")
+    parser.add_argument("--runs", type=int, default=50,
+                        help="with each kind of client (default: %(default)s)")
     parser.add_argument("--requests", type=int, default=1_000_000,
-                        help="to be answered over all runs, at least (default: %(default)s)")
+                        help="of each kind, to be answered over all its runs, at least; gRPC's, "
+                             "whose client is slow, are a twentieth (default: %(default)s)")
     parser.add_argument("--propagation-delay", default="0s,500ms", metavar="DELAYS", dest="delays",
                         type=lambda text: text.split(","),
                         help="runs alternate between these (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=1, help="default: %(default)s")
     parser.add_argument("--connections", type=int, default=64,
-                        help="busy ones (default: %(default)s)")
+                        help="busy ones; an eighth of them, with eight streams each, where it is "
+                             "HTTP/2 (default: %(default)s)")
     parser.add_argument("--pausing", type=int, default=8,
                         help="that pause some 20 ms between requests (default: %(default)s)")
     parser.add_argument("--slow", type=int, default=4,
@@ -238,23 +241,25 @@ def main():
     options = parse_arguments()
     allow_open_files(8192)
     _, load_core = cores()
-    report.print_machine(report.versions_of(["sluice"], options.sluice))
-    outcomes = [Outcome(delay) for delay in options.delays]
+    report.print_machine(report.versions_of(["sluice", "h2load"], options.sluice))
+    outcomes = [Outcome(LOADS[client], delay)
+                for client in options.clients for delay in options.delays]
     slow_port = free_port()
     slow_command = [sys.executable, pathlib.Path(__file__).with_name("slow_origin.py"), slow_port]
 
     with workspace() as (directory, files), \
             Origin(directory, files, load_core) as origin, \
+            H2Origin(options.programs / "sluice_h2_origin", directory, load_core) as h2_origin, \
             Process(slow_command, load_core, directory / "slow_origin.out") as slow_origin:
         wait_for_http(slow_origin, slow_port, "/wait")
-        bench = Bench(options, directory, origin.port, slow_port)
+        bench = Bench(options, directory, (origin, slow_port, h2_origin))
         each = -(-options.requests // options.runs)
-        for number in range(options.runs):
+        total = options.runs * len(options.clients)
+        for number in range(total):
             # A little more than its share, at random: the signal must not find the same moment.
             bench.run(outcomes[number % len(outcomes)], each + random.randrange(each // 20 + 1))
             if sys.stderr.isatty():
-                print(f"\r{number + 1} of {options.runs} drains ", end="", file=sys.stderr,
-                      flush=True)
+                print(f"\r{number + 1} of {total} drains ", end="", file=sys.stderr, flush=True)
         idle = [bench.idle_exit() for _ in range(IDLE_STARTS)]
 
     print_outcomes(outcomes, idle)

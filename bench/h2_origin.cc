@@ -36,7 +36,7 @@ using std::chrono::milliseconds;
 
 constexpr uint32_t kMaxStreams = 128;
 constexpr int kChunks = 10;
-constexpr std::string_view kChunk = "slow\n";
+constexpr size_t kTrickleBytes = 50;  // as slow_origin.py
 
 [[noreturn]] void Die(const char* why) {
   std::fprintf(stderr, "h2_origin: %s: %s\n", why, std::strerror(errno));
@@ -46,10 +46,11 @@ constexpr std::string_view kChunk = "slow\n";
 struct Stream {
   int32_t id = 0;
   std::string path;
-  std::string body;         // of the request, if it is gRPC; what of the response is left to send
-  uint64_t fill = 0;        // bytes of a response that are all alike, left to send
-  int chunks = 0;           // left to come by and by
-  milliseconds interval{};  // between them
+  std::string body;         // of the request, if it is gRPC; what of the response is to be sent
+  std::string later;        // of the response, to come by and by
+  size_t chunk = 0;         // how much of it at a time
+  milliseconds interval{};  // between chunks
+  uint64_t fill = 0;        // bytes of a response that are all alike, to be sent
   bool grpc = false;
   bool deferred = false;  // nghttp2 waits to be told that there is more
 };
@@ -98,9 +99,10 @@ class Connection {
     const auto found = streams_.find(id);
     if (found == streams_.end()) return;
     Stream& stream = found->second;
-    if (stream.chunks == 0) return Respond(stream);
-    stream.body += kChunk;
-    if (--stream.chunks > 0) server_.At(stream.interval, {number_, id});
+    if (stream.later.empty()) return Respond(stream);
+    stream.body += stream.later.substr(0, stream.chunk);
+    stream.later.erase(0, stream.chunk);
+    if (!stream.later.empty()) server_.At(stream.interval, {number_, id});
     if (stream.deferred) {
       stream.deferred = false;
       nghttp2_session_resume_data(pipe_.session(), id);
@@ -172,9 +174,11 @@ class Connection {
       return server_.At(milliseconds(number), {number_, id});
     }
     if (path.starts_with("/trickle?")) {
-      stream.chunks = kChunks;
+      if (!stream.grpc) stream.body.assign(kTrickleBytes, 's');
+      stream.later.swap(stream.body);
+      stream.chunk = (stream.later.size() + kChunks - 1) / kChunks;
       stream.interval = milliseconds(number) / kChunks;
-      server_.At(stream.interval, {number_, id});
+      if (!stream.later.empty()) server_.At(stream.interval, {number_, id});
     } else if (!stream.grpc) {
       stream.fill = std::string_view(unit) == "KiB" ? number * 1024 : number;
     }
@@ -186,7 +190,7 @@ class Connection {
     static const std::string grpc = "application/grpc";
     static const std::string octets = "application/octet-stream";
     const std::string length = std::to_string(stream.fill);
-    const bool sized = !stream.grpc && stream.chunks == 0;
+    const bool sized = !stream.grpc && stream.later.empty();
     const nghttp2_nv fields[] = {Field(":status", ok),
                                  Field("content-type", stream.grpc ? grpc : octets),
                                  Field("content-length", length)};
@@ -207,7 +211,7 @@ class Connection {
     const size_t filled = std::min<uint64_t>(size - copied, stream.fill);
     std::memset(buffer + copied, 's', filled);
     stream.fill -= filled;
-    if (stream.body.empty() && stream.fill == 0 && stream.chunks == 0) {
+    if (stream.body.empty() && stream.fill == 0 && stream.later.empty()) {
       *flags |= NGHTTP2_DATA_FLAG_EOF;
       if (stream.grpc) {
         static const std::string zero = "0";

@@ -215,8 +215,8 @@ def parse_arguments():
     parser.add_argument("--workloads", default=",".join(w.name for w in WORKLOADS),
                         metavar="NAMES", type=lambda text: text.split(","),
                         help="default: %(default)s")
-    parser.add_argument("--h2-origin", default="build/release/sluice_h2_origin", metavar="PROGRAM",
-                        help="default: %(default)s")
+    parser.add_argument("--programs", default="build/release", type=pathlib.Path,
+                        help="where the HTTP/2 origin is (default: %(default)s)")
     parser.add_argument("--json", type=pathlib.Path, help="write every round's numbers here too")
     return parser.parse_args()
 
@@ -235,7 +235,7 @@ def main():
 
     measured = {}
     with workspace() as (directory, files), Origin(directory, files, load_core) as origin, \
-            H2Origin(options.h2_origin, directory, load_core) as h2_origin:
+            H2Origin(options.programs / "sluice_h2_origin", directory, load_core) as h2_origin:
         bench = Bench(options, directory, origin, h2_origin)
         for workload in workloads:
             measured[workload.name] = bench.run(workload)

@@ -140,7 +140,7 @@ class Sluice(Proxy):
         return SLUICE.format(
             port=self.port, admin=self.admin, origin=origin_port,
             tls=SLUICE_TLS.format(certificate=certificate) if certificate else "",
-            protocol="\n    protocol: h2" if self.setup.upstream == "h2" else "")
+            protocol="\n    protocol: http2" if self.setup.upstream == "h2" else "")
 
     def command(self, directory, config):
         return [self.options.sluice, "serve", "-c", config]

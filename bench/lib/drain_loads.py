@@ -1,0 +1,139 @@
+"""The clients of `script/bench drain`. Each puts load on a Sluice, says when a number of requests
+were answered, and at the end what became of all."""
+
+import json
+import os
+import pathlib
+import select
+import subprocess
+import time
+
+from . import h2load
+
+# How long a run's load may take before the bench gives up.
+SECONDS = 120
+
+GRPC_CLIENT = pathlib.Path(__file__).parents[1] / "grpc_drain_client.py"
+# The interpreter that has Debian's python3-grpcio.
+PYTHON = "/usr/bin/python3"
+
+
+class Load:
+    """Base of them all. A `with` gives one that runs, and ends it."""
+
+    name = ""
+    mark = b"mark\n"
+    share = 1  # of the requests that the bench was asked for: some clients are slow
+
+    def __init__(self, bench, sluice, answered):
+        self.command = self.arguments(bench.options, sluice, max(answered // self.share, 1))
+        self.core = bench.load_core
+        self.output = b""
+        self.child = None
+
+    def arguments(self, options, sluice, answered):
+        raise NotImplementedError
+
+    def counts(self):
+        """{what: how many requests}: sent, answered, and kinds of failure (FAILURES in drain.py)."""
+        return json.loads(self.output.splitlines()[-1])
+
+    def __enter__(self):
+        self.child = subprocess.Popen(
+            ["taskset", "-c", str(self.core), *map(str, self.command)], stdout=subprocess.PIPE)
+        return self
+
+    def __exit__(self, *unused):
+        self.child.kill()
+        self.child.wait()
+        self.child.stdout.close()
+
+    def wait_for_mark(self):
+        deadline = time.monotonic() + SECONDS
+        while self.mark not in self.output:
+            if not self.read(deadline):
+                raise SystemExit(f"bench: the load ended early: {self.output.decode()}")
+
+    def wait_for_end(self):
+        deadline = time.monotonic() + SECONDS
+        while self.read(deadline):
+            pass
+
+    def read(self, deadline):
+        """Reads more of what it prints; returns whether there was more."""
+        left = max(deadline - time.monotonic(), 0)
+        if not select.select([self.child.stdout], [], [], left)[0]:
+            raise SystemExit(f"bench: {self.name}: nothing happens: {self.output.decode()}")
+        data = os.read(self.child.stdout.fileno(), 65536)
+        self.output += data
+        return bool(data)
+
+
+class Http1(Load):
+    """Busy keep-alive connections, some that pause, and some whose responses take a while."""
+
+    name = "HTTP/1.1"
+
+    def arguments(self, options, sluice, answered):
+        return [options.programs / "sluice_drain_client", SECONDS, answered,
+                f"{sluice.fast}:{options.connections}:0:/1KiB",
+                f"{sluice.fast}:{options.pausing}:20:/1KiB",
+                f"{sluice.slow}:{options.slow}:0:/wait?ms=300",
+                f"{sluice.slow}:{options.slow}:0:/trickle?ms=300"]
+
+
+class Http2(Load):
+    """The same over HTTP/2 in cleartext, several streams to a connection; half of it goes to an
+    HTTP/2 origin."""
+
+    name = "HTTP/2"
+
+    def arguments(self, options, sluice, answered):
+        connections = max(options.connections // 8, 1)
+        return [options.programs / "sluice_h2_drain_client", SECONDS, answered,
+                f"{sluice.fast}:{connections}:8:0:1024:/1KiB",
+                f"{sluice.h2}:{connections}:8:0:1024:/1KiB",
+                f"{sluice.fast}:{options.pausing}:2:20:1024:/1KiB",
+                f"{sluice.slow}:{options.slow}:2:0:5:/wait?ms=300",
+                f"{sluice.slow}:{options.slow}:2:0:50:/trickle?ms=300",
+                f"{sluice.h2}:{options.slow}:2:0:50:/trickle?ms=300"]
+
+
+class Grpc(Load):
+    """Unary calls by gRPC's own library, without retries."""
+
+    name = "gRPC"
+    share = 20
+
+    def arguments(self, options, sluice, answered):
+        return [PYTHON, GRPC_CLIENT, SECONDS, answered,
+                f"{sluice.h2}:16:/bench.Echo/Unary",
+                f"{sluice.h2}:{options.slow}:/wait?ms=300",
+                f"{sluice.h2}:{options.slow}:/trickle?ms=300"]
+
+
+class H2load(Load):
+    """Plain h2load, which never connects anew and cannot tell what it sent from what it only meant
+    to send: what was sent is what the origin has seen."""
+
+    name = "h2load"
+    mark = b"progress: 10% done\n"
+    path = "/1KiB"
+
+    def __init__(self, bench, sluice, answered):
+        super().__init__(bench, sluice, answered)
+        self.origin = bench.origin
+        self.before = self.origin.requests()
+
+    def arguments(self, options, sluice, answered):
+        load = h2load.Load(max(options.connections // 8, 1), 8)
+        return load.command(f"-n{answered * 10}", f"http://127.0.0.1:{sluice.fast}{self.path}")
+
+    def counts(self):
+        counts = h2load.parse(self.output.decode())
+        sent = self.origin.requests() - self.before - 1  # the question is a request, too
+        return {"sent": sent, "answered": counts.done, "not_ok": counts.done - counts.succeeded,
+                "failed_midway": max(sent - counts.done, 0)}
+
+
+LOADS = {"h1": Http1, "h2": Http2, "h2load": H2load, "grpc": Grpc}
