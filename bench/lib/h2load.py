@@ -15,7 +15,8 @@ DURATION_COLUMN = 2
 
 @dataclass
 class Load:
-    """HTTP/2 by ALPN or prior knowledge, `streams` at a time on each of `connections`."""
+    """HTTP/2 by ALPN or prior knowledge, `streams` at a time on each of `connections`; HTTP/1.1,
+    if that is 0."""
 
     connections: int
     streams: int
@@ -23,7 +24,8 @@ class Load:
     data: str = None  # a file to be sent as the body of every request
 
     def command(self, *arguments):
-        command = ["h2load", "-t1", f"-c{self.connections}", f"-m{self.streams}", *TLS]
+        command = ["h2load", "-t1", f"-c{self.connections}", *TLS,
+                   *([f"-m{self.streams}"] if self.streams else ["--h1"])]
         for header in self.headers:
             command += ["-H", header]
         if self.data:

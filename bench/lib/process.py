@@ -12,7 +12,7 @@ import time
 from http.client import HTTPConnection, HTTPException
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
-START_SECONDS = 15
+START_SECONDS = 60
 STOP_SECONDS = 15
 
 

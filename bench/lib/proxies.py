@@ -54,11 +54,12 @@ class Proxy:
         """Whether it is in the field with this setup."""
         return True
 
-    def start(self, directory, origin_port, core):
+    def start(self, directory, origin_port, core, prefix=()):
+        """`prefix`: words before its command."""
         config = directory / f"{self.name}-{self.port}.conf"
         config.write_text(self.config(directory, origin_port))
         log = directory / f"{self.name}-{self.port}.out"
-        self.process = Process(self.command(directory, config), core, log)
+        self.process = Process([*prefix, *self.command(directory, config)], core, log)
         try:
             self.wait_until_ready()
         except BaseException:
@@ -149,10 +150,10 @@ class Sluice(Proxy):
 PROXIES = {proxy.name: proxy for proxy in (Sluice, Nginx, Haproxy, Nghttpx)}
 
 
-def add_arguments(parser):
+def add_arguments(parser, default=tuple(PROXIES)):
     """The arguments that every bench of proxies has."""
     parser.add_argument("--sluice", default="build/release/sluice", help="default: %(default)s")
-    parser.add_argument("--only", default=",".join(PROXIES), metavar="NAMES",
+    parser.add_argument("--only", default=",".join(default), metavar="NAMES",
                         type=lambda text: text.split(","),
                         help="which of %(default)s to measure")
     parser.add_argument("--same-headers", action="store_true",
@@ -160,11 +161,11 @@ def add_arguments(parser):
                              "as far as they can")
 
 
-def check_names(options):
-    unknown = [name for name in options.only if name not in PROXIES]
+def check_names(options, possible=tuple(PROXIES)):
+    unknown = [name for name in options.only if name not in possible]
     if unknown:
         raise SystemExit(f"bench: no such proxy: {', '.join(unknown)}; "
-                         f"there are: {', '.join(PROXIES)}")
+                         f"there are: {', '.join(possible)}")
 
 
 def chosen(options, setup=Setup()):

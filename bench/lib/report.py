@@ -51,7 +51,8 @@ def version(command):
 
 
 VERSIONS = {"sluice": "--version", "nginx": "-v", "haproxy": "-v", "nghttpx": "-v", "wrk": "-v",
-            "h2load": "--version", "openssl": "version"}
+            "h2load": "--version", "openssl": "version",
+            "valgrind": "--version"}
 
 
 def versions_of(names, sluice):
