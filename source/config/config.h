@@ -100,6 +100,27 @@ struct ListenerLimits {
   uint32_t connections = 0;              // of this listener, over all workers; 0: no limit
 };
 
+// How many frames of a kind are taken from one HTTP/2 connection at once; as many again are taken in
+// every half minute. Beyond that: GOAWAY ENHANCE_YOUR_CALM.
+struct Http2FloodLimits {
+  uint32_t settings = 100;
+  uint32_t ping = 500;
+  uint32_t empty_data = 500;
+  uint32_t continuation = 500;
+  uint32_t priority = 2000;
+  uint32_t window_update = 20000;
+  uint32_t rapid_reset = 1000;   // streams the client resets
+  uint32_t induced_reset = 100;  // streams it makes us reset
+};
+
+struct ListenerHttp2 {
+  bool enabled = true;
+  uint32_t max_concurrent_streams = 100;
+  uint32_t stream_window = 64 * 1024;        // request body bytes on their way, of a stream
+  uint32_t connection_window = 1024 * 1024;  // and of all streams of a connection together
+  Http2FloodLimits floods;
+};
+
 // What to do with a connection above the limit: leave it in the accept queue, or answer 503.
 enum class OverloadAction : uint8_t { kPause, kReject };
 
@@ -110,6 +131,7 @@ struct ListenerConfig {
   uint32_t backlog = 4096;
   ListenerTimeouts timeouts;
   ListenerLimits limits;
+  ListenerHttp2 http2;
   OverloadAction on_overload = OverloadAction::kPause;
   bool allow_connect = false;
   bool forwarded = false;        // also write the Forwarded field (RFC 7239)

@@ -124,6 +124,33 @@ void VisitLimits(FieldVisitor& v, ListenerLimits& c) {
   v.Number("connections", c.connections);
 }
 
+void VisitWindows(FieldVisitor& v, uint32_t& stream, uint32_t& connection) {
+  // RFC 9113 6.9.1, 6.9.2: no window is larger, and that of a connection cannot start smaller.
+  constexpr uint64_t kMaxWindow = (uint64_t{1} << 31) - 1;
+  constexpr uint64_t kFirstWindow = (uint64_t{1} << 16) - 1;
+  v.Number("stream_window", stream, {.min = 1024, .max = kMaxWindow, .unit = NumberUnit::kBytes});
+  v.Number("connection_window", connection,
+           {.min = kFirstWindow, .max = kMaxWindow, .unit = NumberUnit::kBytes});
+}
+
+void VisitFloods(FieldVisitor& v, Http2FloodLimits& c) {
+  v.Number("settings", c.settings, {.min = 1});
+  v.Number("ping", c.ping, {.min = 1});
+  v.Number("empty_data", c.empty_data, {.min = 1});
+  v.Number("continuation", c.continuation, {.min = 1});
+  v.Number("priority", c.priority, {.min = 1});
+  v.Number("window_update", c.window_update, {.min = 1});
+  v.Number("rapid_reset", c.rapid_reset, {.min = 1});
+  v.Number("induced_reset", c.induced_reset, {.min = 1});
+}
+
+void VisitListenerHttp2(FieldVisitor& v, ListenerHttp2& c) {
+  v.Flag("enabled", c.enabled);
+  v.Number("max_concurrent_streams", c.max_concurrent_streams, {.min = 1});
+  VisitWindows(v, c.stream_window, c.connection_window);
+  v.Section("floods", c.floods, VisitFloods);
+}
+
 // "cluster: NAME" and "routes: [...]" are one virtual host for every domain.
 VirtualHost& OnlyVirtualHost(ListenerConfig& c) {
   if (c.virtual_hosts.empty()) c.virtual_hosts.push_back({"default", {"*"}, {}});
@@ -148,6 +175,7 @@ void VisitListener(FieldVisitor& v, ListenerConfig& c) {
   v.Number("backlog", c.backlog, {.min = 1, .max = 65'535});
   v.Section("timeouts", c.timeouts, VisitTimeouts);
   v.Section("limits", c.limits, VisitLimits);
+  v.Section("http2", c.http2, VisitListenerHttp2);
   v.Word("on_overload", c.on_overload, {"pause", "reject"});
   v.Flag("allow_connect", c.allow_connect);
   v.Flag("forwarded", c.forwarded);
@@ -161,14 +189,8 @@ void VisitEndpoint(FieldVisitor& v, EndpointConfig& c) {
 }
 
 void VisitClusterHttp2(FieldVisitor& v, ClusterHttp2& c) {
-  // RFC 9113 6.9.1, 6.9.2: no window is larger, and that of a connection cannot start smaller.
-  constexpr uint64_t kMaxWindow = (uint64_t{1} << 31) - 1;
-  constexpr uint64_t kFirstWindow = (uint64_t{1} << 16) - 1;
   v.Number("max_concurrent_streams", c.max_concurrent_streams, {.min = 1});
-  v.Number("stream_window", c.stream_window,
-           {.min = 1024, .max = kMaxWindow, .unit = NumberUnit::kBytes});
-  v.Number("connection_window", c.connection_window,
-           {.min = kFirstWindow, .max = kMaxWindow, .unit = NumberUnit::kBytes});
+  VisitWindows(v, c.stream_window, c.connection_window);
 }
 
 void VisitCluster(FieldVisitor& v, ClusterConfig& c) {

@@ -30,6 +30,7 @@ void H2ServerCodec::OnData(std::string_view bytes) {
   if (over_) return;
   session_.Receive(bytes);
   UpdateExpectation();
+  if (host_.transport().congested()) StartWatch();
 }
 
 void H2ServerCodec::OnWritable() {
@@ -71,7 +72,7 @@ H2Stream* H2ServerCodec::OnBlockBegin(H2Stream* stream, H2Block) {
   ++in_flight_;
   block_open_ = true;
   host_.OnStreamBegin(begun->record_);
-  if (!watch_.active()) OnWatch();
+  StartWatch();
   return begun;
 }
 
@@ -253,7 +254,8 @@ void H2ServerCodec::EndAll(StreamEnd why, std::string_view detail) {
 void H2ServerCodec::EndStream(H2ServerStream& stream, StreamEnd why) {
   stream.receiver_ = nullptr;
   if (!std::exchange(stream.in_flight_, false)) return;
-  --in_flight_;
+  if (--in_flight_ == 0)
+    expecting_ = Expecting::kNothing;  // idle from now on, if it was before too
   stream.record_.end = why;
   host_.OnStreamEnd(stream.request_, stream.record_);
   UpdateExpectation();
@@ -369,10 +371,8 @@ void H2ServerCodec::OnTimeout(Expecting expecting) {
       break;
     case Expecting::kRequestHead:
       // Nothing else can come on this connection before that block is whole.
-      over_ = true;
       EndAll(StreamEnd::kClientTimeout, "header_timeout");
       session_.Goaway(H2Error::kEnhanceYourCalm);
-      host_.Finish();
       break;
     case Expecting::kHandshake:
     case Expecting::kNothing:
@@ -405,7 +405,7 @@ std::optional<TimePoint> H2ServerCodec::DeadlineOf(const H2ServerStream& stream)
   const HttpTimeouts& timeouts = host_.options().timeouts;
   const bool half_closed = stream.request_state_ == RequestState::kTunnel &&
                            stream.response_state_ == ResponseState::kEnded;
-  if (stream.queued_bytes() > 0 || stream.out() == H2Stream::Out::kSent) {
+  if (stream.queued_bytes() > 0) {
     return stream.moved_at() + timeouts.write;
   }
   const bool owes = stream.request_state_ == RequestState::kBody && !stream.request_paused_;
@@ -415,44 +415,61 @@ std::optional<TimePoint> H2ServerCodec::DeadlineOf(const H2ServerStream& stream)
   return std::nullopt;
 }
 
+void H2ServerCodec::StartWatch() {
+  if (watch_.active()) return;
+  untaken_at_last_look_ = SIZE_MAX;
+  OnWatch();
+}
+
 // Looks which streams have stood still for too long, and when to look again. Bytes that move do not
 // touch the timer.
 void H2ServerCodec::OnWatch() {
-  if (over_ || streams_.empty()) return;
   const HttpTimeouts& timeouts = host_.options().timeouts;
+  const Transport& transport = host_.transport();
+  if (over_ || (streams_.empty() && transport.queued_bytes() == 0)) return;
   const TimePoint now = host_.loop().Now();
+  const size_t untaken = transport.untaken_bytes();
+  const size_t before = std::exchange(untaken_at_last_look_, untaken);
+  if (untaken == 0 || untaken < before) transport_moved_at_ = now;
   TimePoint next = now + timeouts.write;
   if (timeouts.body != Duration::zero()) next = std::min(next, now + timeouts.body);
-  // While the kernel holds bytes that the client has not taken, it is the connection that moves.
-  const size_t untaken = host_.transport().untaken_bytes();
-  const bool moved = untaken < std::exchange(untaken_at_last_look_, untaken);
-  for (H2ServerStream* stream : Open()) {
-    if (stream->buried_) continue;
-    const std::optional<TimePoint> deadline = DeadlineOf(*stream);
-    if (!deadline) continue;
-    if (*deadline > now) {
-      next = std::min(next, *deadline);
-    } else if (!(moved && untaken > 0)) {
-      OnStalled(*stream);
-      if (over_) return;
+
+  if (transport.queued_bytes() > 0) {
+    // It is the connection that does not move, and no stream of it can.
+    const TimePoint deadline = transport_moved_at_ + timeouts.write;
+    if (deadline <= now) {
+      DropStuck();
+      return;
+    }
+    next = std::min(next, deadline);
+  } else {
+    for (H2ServerStream* stream : Open()) {
+      const std::optional<TimePoint> deadline = DeadlineOf(*stream);
+      if (stream->buried_ || !deadline) continue;
+      if (*deadline > now) {
+        next = std::min(next, *deadline);
+      } else {
+        OnStalled(*stream);
+      }
     }
   }
   watch_.Set(next);
 }
 
 void H2ServerCodec::OnStalled(H2ServerStream& stream) {
-  if (host_.transport().queued_bytes() > 0) {
-    // Not one stream's window, but the connection.
-    over_ = true;
-    EndAll(StreamEnd::kClientTimeout, "write_timeout");
-    host_.Drop(true);
-  } else if (stream.queued_bytes() > 0) {
+  if (stream.queued_bytes() > 0) {
     stream.record_.detail = "write_timeout";
     ResetReceiver(stream, StreamEnd::kClientTimeout);
     BreakOff(stream, StreamEnd::kClientTimeout);
   } else {
     Refuse(stream, 408, "body_timeout", StreamEnd::kClientTimeout);
   }
+}
+
+void H2ServerCodec::DropStuck() {
+  over_ = true;
+  EndAll(StreamEnd::kClientTimeout, "write_timeout");
+  host_.Drop(true);
 }
 
 }  // namespace sluice

@@ -78,9 +78,11 @@ class H2ServerCodec final : public ServerCodec, private H2SessionEvents, private
   void FinishGoodbye();
   void CutStream(H2ServerStream& stream, bool again);
 
+  void StartWatch();
   void OnWatch();
   std::optional<TimePoint> DeadlineOf(const H2ServerStream& stream) const;
   void OnStalled(H2ServerStream& stream);
+  void DropStuck();
 
   void EndStream(H2ServerStream& stream, StreamEnd why);
   void ResetReceiver(H2ServerStream& stream, StreamEnd why);
@@ -102,6 +104,7 @@ class H2ServerCodec final : public ServerCodec, private H2SessionEvents, private
   size_t in_flight_ = 0;
   uint64_t requests_ = 0;
   size_t untaken_at_last_look_ = 0;
+  TimePoint transport_moved_at_{};
   Goodbye goodbye_ = Goodbye::kNone;
   Expecting expecting_ = Expecting::kNothing;
   bool block_open_ = false;  // a request's header block has begun and not ended

@@ -5,6 +5,23 @@
 namespace sluice {
 namespace {
 
+Http2Options Http2OptionsFor(const ListenerHttp2& http2) {
+  const Http2FloodLimits& floods = http2.floods;
+  Http2Options options;
+  options.max_concurrent_streams = http2.max_concurrent_streams;
+  options.stream_window = http2.stream_window;
+  options.connection_window = http2.connection_window;
+  options.floods.settings = floods.settings;
+  options.floods.ping = floods.ping;
+  options.floods.empty_data = floods.empty_data;
+  options.floods.continuation = floods.continuation;
+  options.floods.priority = floods.priority;
+  options.floods.window_update = floods.window_update;
+  options.floods.reset = floods.rapid_reset;
+  options.floods.induced = floods.induced_reset;
+  return options;
+}
+
 HttpOptions OptionsFor(const ListenerConfig& listener, const DrainConfig& drain) {
   HttpOptions options;
   options.limits.header_bytes = listener.limits.header_bytes;
@@ -17,6 +34,8 @@ HttpOptions OptionsFor(const ListenerConfig& listener, const DrainConfig& drain)
   options.timeouts.body = listener.timeouts.body;
   options.timeouts.write = listener.timeouts.write;
   options.timeouts.linger = drain.linger;
+  options.http2 = Http2OptionsFor(listener.http2);
+  options.http2_enabled = listener.http2.enabled;
   options.allow_connect = listener.allow_connect;
   return options;
 }
