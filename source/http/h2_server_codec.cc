@@ -197,7 +197,7 @@ void H2ServerCodec::Refuse(H2ServerStream& stream, int status, std::string_view 
   stream.record_.detail = detail;
   ResetReceiver(stream, why == StreamEnd::kComplete ? StreamEnd::kClientGone : why);
   if (stream.response_state_ != ResponseState::kNone) {
-    BreakOff(stream, why);
+    BreakOff(stream, why, GrpcStatusFor(status), detail);
     return;
   }
   const std::string_view waited_for = stream.record_.waiting_for;
@@ -207,6 +207,18 @@ void H2ServerCodec::Refuse(H2ServerStream& stream, int status, std::string_view 
   stream.SendHead(head, head_only);
   if (!head_only) stream.SendBody(text, true);
   stream.record_.waiting_for = waited_for;  // the account is of the request, not of the refusal
+  EndStream(stream, why);
+}
+
+void H2ServerCodec::BreakOff(H2ServerStream& stream, StreamEnd why, GrpcStatus status,
+                             std::string_view message) {
+  if (!stream.takes_grpc_status()) {
+    BreakOff(stream, why);
+    return;
+  }
+  const std::string_view waited_for = stream.record_.waiting_for;
+  EndWithGrpcStatus(stream, status, message);
+  stream.record_.waiting_for = waited_for;
   EndStream(stream, why);
 }
 
@@ -339,13 +351,10 @@ void H2ServerCodec::CutStream(H2ServerStream& stream, bool again) {
   }
   stream.record_.detail = "drain_deadline";
   ResetReceiver(stream, StreamEnd::kCut);
-  if (stream.record_.protocol == Protocol::kGrpc && !again) {
-    const std::string_view waited_for = stream.record_.waiting_for;
-    EndWithGrpcStatus(stream, GrpcStatus::kUnavailable, "draining");
-    stream.record_.waiting_for = waited_for;
-    EndStream(stream, StreamEnd::kCut);
-  } else {
+  if (again) {
     BreakOff(stream, StreamEnd::kCut);
+  } else {
+    BreakOff(stream, StreamEnd::kCut, GrpcStatus::kUnavailable, "draining");
   }
 }
 
@@ -408,7 +417,9 @@ std::optional<TimePoint> H2ServerCodec::DeadlineOf(const H2ServerStream& stream)
   if (stream.queued_bytes() > 0) {
     return stream.moved_at() + timeouts.write;
   }
-  const bool owes = stream.request_state_ == RequestState::kBody && !stream.request_paused_;
+  // A gRPC client with nothing to say owes nothing (docs/decisions/0007-grpc.md).
+  const bool owes = stream.request_state_ == RequestState::kBody && !stream.request_paused_ &&
+                    stream.record_.protocol != Protocol::kGrpc;
   if ((owes || half_closed) && timeouts.body != Duration::zero()) {
     return stream.moved_at() + timeouts.body;
   }

@@ -72,6 +72,8 @@ class H2ServerCodec final : public ServerCodec, private H2SessionEvents, private
 
   // Ends a response before its end, in a way the client can see.
   void BreakOff(H2ServerStream& stream, StreamEnd why);
+  // The same in the words of gRPC, where the stream takes them.
+  void BreakOff(H2ServerStream& stream, StreamEnd why, GrpcStatus status, std::string_view message);
 
   void AdviseClose();
   void BeginGoodbye();

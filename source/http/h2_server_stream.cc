@@ -18,6 +18,7 @@ void H2ServerStream::Recycle() {
   trailers_.Clear();
   record_ = {};
   block_ = {};
+  grpc_ = {};
   codec_ = nullptr;
   receiver_ = nullptr;
   response_left_ = 0;
@@ -58,6 +59,7 @@ void H2ServerStream::SendHead(const ResponseHead& head, bool end_stream) {
     response_has_length_ = response_has_body_ && length.has_value();
     response_left_ = length.value_or(0);
   }
+  if (record_.protocol == Protocol::kGrpc) grpc_.OnHead(head);
   codec_->AdviseClose();
   const bool ends = !tunnel_ && (end_stream || !response_has_body_);
   codec_->WriteHead(*this, head, length, ends);
@@ -77,6 +79,7 @@ void H2ServerStream::SendBody(std::string_view bytes, bool end_stream) {
       }
     }
     record_.bytes_out += bytes.size();
+    grpc_.OnBody(bytes);
     if (end_stream) response_state_ = ResponseState::kEnded;
     codec_->session_.SendBody(*this, bytes, end_stream);
   }

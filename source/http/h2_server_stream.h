@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "http/grpc.h"
 #include "http/h2_head.h"
 #include "http/h2_stream.h"
 #include "sluice/handler.h"
@@ -31,6 +32,9 @@ class H2ServerStream final : public ServerStream, public H2Stream, public ListHo
   void SendHead(const ResponseHead& head, bool end_stream) override;
   void SendBody(std::string_view bytes, bool end_stream) override;
   void SendTrailers(const HeaderList& trailers) override;
+  bool takes_grpc_status() const override {
+    return response_state_ == ResponseState::kBody && grpc_.takes_status();
+  }
   void CloseAfterResponse() override;
   void Abort(StreamEnd why) override;
   bool congested() const override;
@@ -53,6 +57,7 @@ class H2ServerStream final : public ServerStream, public H2Stream, public ListHo
   HeaderList trailers_;
   RequestRecord record_;
   H2BlockState block_;
+  GrpcResponse grpc_;
   uint64_t response_left_ = 0;  // of a body with a length
   RequestState request_state_ = RequestState::kHead;
   ResponseState response_state_ = ResponseState::kNone;
