@@ -16,7 +16,7 @@ const std::vector<std::string>& Commands() {
       "START_TIME", "METHOD",     "PATH",     "AUTHORITY", "SCHEME",      "PROTOCOL",
       "KIND",       "STATUS",     "BYTES_IN", "BYTES_OUT", "DURATION_MS", "UPSTREAM_MS",
       "ATTEMPTS",   "ROUTE",      "CLUSTER",  "ENDPOINT",  "LISTENER",    "PEER",
-      "REQUEST_ID", "USER_AGENT", "END",      "DETAIL"};
+      "REQUEST_ID", "USER_AGENT", "END",      "DETAIL",    "GRPC_STATUS"};
   return commands;
 }
 
