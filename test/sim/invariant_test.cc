@@ -72,8 +72,8 @@ class Scenario {
   void CheckNothingLeft();
   void CheckVisitor(SimVisitor& visitor);
   void CheckAnswer(const SimVisitor& visitor, const SimClient::Sent& sent,
-                   const SimMessage& response, const LoggedRequest& record);
-  void CheckUnanswered(SimVisitor& visitor, size_t index, const LoggedRequest& record,
+                   const SimMessage& response, const SimLogEntry& record);
+  void CheckUnanswered(SimVisitor& visitor, size_t index, const SimLogEntry& record,
                        const SimNetwork::Connection& connection, bool later_cut);
   void CheckUpstream();
   void CheckCounts(Tally& tally);
@@ -122,7 +122,7 @@ void Scenario::CheckVisitor(SimVisitor& visitor) {
   // Two reads of the other side, and the frames around them, may come on top of the mark.
   EXPECT_LE(connection->server->peak_queued, Transport::kHighWatermark + 192 * 1024);
 
-  const std::vector<LoggedRequest> records = sim_.LoggedOf(client.local_address());
+  const std::vector<SimLogEntry> records = sim_.LoggedOf(client.local_address());
   ASSERT_LE(records.size(), client.sent().size()) << "a request was logged twice";
   for (size_t i = 0; i < client.sent().size(); ++i) {
     const bool answered = i < client.responses().size() && client.responses()[i].complete;
@@ -148,7 +148,7 @@ void Scenario::CheckVisitor(SimVisitor& visitor) {
 }
 
 void Scenario::CheckAnswer(const SimVisitor& visitor, const SimClient::Sent& sent,
-                           const SimMessage& response, const LoggedRequest& record) {
+                           const SimMessage& response, const SimLogEntry& record) {
   SCOPED_TRACE(sent.target + ": " + std::string(StreamEndName(record.record.end)));
   EXPECT_EQ(record.record.status, response.status);
   if (response.status == 101) return;  // however a tunnel ends, its head was the answer
@@ -174,7 +174,7 @@ bool Scenario::UpstreamBroken() const {
                      });
 }
 
-void Scenario::CheckUnanswered(SimVisitor& visitor, size_t index, const LoggedRequest& record,
+void Scenario::CheckUnanswered(SimVisitor& visitor, size_t index, const SimLogEntry& record,
                                const SimNetwork::Connection& connection, bool later_cut) {
   const std::string& target = visitor.client().sent()[index].target;
   const std::string path = target.substr(0, target.find('?'));
@@ -225,7 +225,7 @@ void Scenario::CheckUpstream() {
 
 void Scenario::CheckCounts(Tally& tally) {
   uint64_t cut = 0;
-  for (const LoggedRequest& one : sim_.log) {
+  for (const SimLogEntry& one : sim_.log) {
     if (one.record.end == StreamEnd::kCut) ++cut;
     ++tally[std::string(StreamEndName(one.record.end))];
     ++tally["status " + std::to_string(one.record.status)];

@@ -121,7 +121,7 @@ TEST_F(ReplayTest, ReplaysAreBoundedWhenEveryConnectionDies) {
     ASSERT_TRUE(sim.Until([&] { return one->answered() == 2; }));
   }
   uint64_t replayed = 0;
-  for (const LoggedRequest& one : sim.log) replayed += one.record.attempts > 1 ? 1 : 0;
+  for (const SimLogEntry& one : sim.log) replayed += one.record.attempts > 1 ? 1 : 0;
   EXPECT_GE(replayed, 3u);
   EXPECT_LE(replayed, 10u) << "a dying upstream must not be met with twice the load";
 }

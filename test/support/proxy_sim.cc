@@ -27,10 +27,17 @@ ListenerConfig MakeListener(const ProxySimOptions& options) {
   return listener;
 }
 
-ProxySimOptions WithEndpoint(ProxySimOptions options) {
-  options.cluster.name = "origin";
-  options.cluster.endpoints = {{"origin", 1}};
-  return options;
+// Made by what makes it in the process, so that every option means what it means there.
+std::shared_ptr<const Snapshot> MakeSnapshot(const ProxySimOptions& options) {
+  Config config;
+  config.listeners = {MakeListener(options)};
+  config.clusters = {options.cluster};
+  ClusterConfig& cluster = config.clusters[0];
+  cluster.name = "origin";
+  cluster.endpoints = {{cluster.protocol == UpstreamProtocol::kHttp2 ? "h2.origin" : "origin", 1}};
+  config.drain = options.drain;
+  config.access_log.enabled = false;
+  return BuildSnapshot(std::move(config)).value();
 }
 
 // Thousands of drains would fill the terminal with their phases.
@@ -56,12 +63,9 @@ void ProxySim::CountingDrainable::BeginDrain(const DrainOrder& order,
 
 ProxySim::ProxySim(uint64_t seed, const ProxySimOptions& options)
     : loop(seed, options.tie_break),
-      options_(WithEndpoint(options)),
-      listener_(MakeListener(options)),
+      snapshot_(MakeSnapshot(options)),
       shard_(metrics_.AddShard()),
-      router_(std::move(Router::Build(listener_.virtual_hosts).value())),
-      forwarding_(listener_),
-      proxy_(loop, *router_, forwarding_, clusters_),
+      proxy_(loop, *snapshot_->listeners[0].router, *snapshot_->listeners[0].forwarding, clusters_),
       context_("main", shard_),
       connections(loop, shard_,
                   [this](const DrainScope& scope) {
@@ -69,15 +73,12 @@ ProxySim::ProxySim(uint64_t seed, const ProxySimOptions& options)
                     network.AcceptQueued("proxy");
                     network.StopListening("proxy");
                   }),
-      controller(loop, options_.drain, drainable_, Hooks(), shard_) {
+      controller(loop, snapshot_->config.drain, drainable_, Hooks(), shard_) {
   QuietLog();
-  clusters_["origin"] = std::make_unique<Cluster>(loop, network, options_.cluster, shard_);
+  clusters_["origin"] =
+      std::make_unique<Cluster>(loop, network, snapshot_->config.clusters[0], shard_);
   drainable_.target = &connections;
-  context_.options.limits = {options.limits.header_bytes, options.limits.header_count,
-                             options.limits.uri_bytes, options.limits.body_bytes,
-                             options.limits.requests_per_connection};
-  context_.options.timeouts = {options.timeouts.header, options.timeouts.idle,
-                               options.timeouts.body, options.timeouts.write, options.drain.linger};
+  context_.options = snapshot_->listeners[0].options;
   context_.handler = &proxy_;
   context_.request_log = this;
   Listen();
@@ -98,6 +99,21 @@ std::unique_ptr<SimClient> ProxySim::Connect() {
   return client;
 }
 
+std::unique_ptr<SimH2Client> ProxySim::ConnectH2(const SimH2Options& http2) {
+  auto client = std::make_unique<SimH2Client>(loop, network, "proxy", http2);
+  client->Connect();
+  return client;
+}
+
+void ProxySim::Release() {
+  origin.Release();
+  h2_origin.Release();
+}
+
+size_t ProxySim::upstream_connections() const {
+  return network.open_at_client("origin") + network.open_at_client("h2.origin");
+}
+
 bool ProxySim::Until(const std::function<bool()>& predicate) {
   return loop.RunUntil(predicate, kBound);
 }
@@ -112,9 +128,9 @@ DrainProgress ProxySim::Progress() {
   return progress;
 }
 
-std::vector<LoggedRequest> ProxySim::LoggedOf(const std::string& peer) const {
-  std::vector<LoggedRequest> found;
-  for (const LoggedRequest& one : log) {
+std::vector<SimLogEntry> ProxySim::LoggedOf(const std::string& peer) const {
+  std::vector<SimLogEntry> found;
+  for (const SimLogEntry& one : log) {
     if (one.peer == peer) found.push_back(one);
   }
   return found;

@@ -1,5 +1,6 @@
 // The whole proxy, listener to upstream, with the drain machine of the process above it, inside one
-// SimLoop: clients dial "proxy", the proxy dials "origin".
+// SimLoop: clients of either protocol dial "proxy", the proxy dials "origin", or "h2.origin" if
+// HTTP/2 is spoken to its cluster.
 //
 //   ProxySim sim(seed);
 //   auto client = sim.Connect();
@@ -21,10 +22,11 @@
 #include "config/config.h"
 #include "http/connection_manager.h"
 #include "lifecycle/drain.h"
-#include "proxy/forwarding.h"
 #include "proxy/proxy.h"
-#include "proxy/router.h"
+#include "server/snapshot.h"
 #include "support/sim_client.h"
+#include "support/sim_h2_client.h"
+#include "support/sim_h2_origin.h"
 #include "support/sim_loop.h"
 #include "support/sim_network.h"
 #include "support/sim_origin.h"
@@ -35,13 +37,13 @@ struct ProxySimOptions {
   TieBreak tie_break = TieBreak::kFifo;
   ListenerTimeouts timeouts;
   ListenerLimits limits;
-  ClusterConfig cluster;
+  ClusterConfig cluster;  // `protocol` chooses the origin
   Duration route_timeout = std::chrono::seconds(15);
   DrainConfig drain;
 };
 
 // One line of the request log.
-struct LoggedRequest {
+struct SimLogEntry {
   std::string peer;
   std::string method;
   std::string target;
@@ -55,6 +57,13 @@ class ProxySim final : private RequestLog {
 
   // A client that has begun to connect.
   std::unique_ptr<SimClient> Connect();
+  std::unique_ptr<SimH2Client> ConnectH2(const SimH2Options& http2 = {});
+
+  // The requests that either origin holds.
+  size_t held() const { return origin.held() + h2_origin.held(); }
+  void Release();
+  // Open connections of the proxy to its upstream.
+  size_t upstream_connections() const;
 
   // What an operator does. BeginDrain asks for a drain as SIGTERM does; a second call is the second
   // signal.
@@ -68,7 +77,7 @@ class ProxySim final : private RequestLog {
 
   DrainProgress Progress();
   // The requests of the client with this address that are over, in order.
-  std::vector<LoggedRequest> LoggedOf(const std::string& peer) const;
+  std::vector<SimLogEntry> LoggedOf(const std::string& peer) const;
   // How many times `done` of a BeginDrain was called, and how many times it was due.
   size_t drains_done() const { return drainable_.done; }
   size_t drains_begun() const { return drainable_.begun; }
@@ -76,7 +85,8 @@ class ProxySim final : private RequestLog {
   SimLoop loop;
   SimNetwork network{loop};
   SimOrigin origin{loop, network, "origin"};
-  std::vector<LoggedRequest> log;
+  SimH2Origin h2_origin{loop, network, "h2.origin"};
+  std::vector<SimLogEntry> log;
 
  private:
   // Stands between the machine and the connections and counts what passes.
@@ -98,12 +108,9 @@ class ProxySim final : private RequestLog {
   void Listen();
   DrainHooks Hooks();
 
-  const ProxySimOptions options_;
-  const ListenerConfig listener_;
+  const std::shared_ptr<const Snapshot> snapshot_;
   Metrics metrics_;
   MetricShard& shard_;
-  std::unique_ptr<const Router> router_;
-  Forwarding forwarding_;
   ClusterMap clusters_;
   Proxy proxy_;
   ListenerContext context_;
