@@ -409,15 +409,15 @@ TEST_F(H2ActorsTest, HeldRequestsGoOnWhenReleasedAndGrpcEchoes) {
   const uint32_t whole = client->Request("GET", "/hold");
   const uint32_t part = client->Request("GET", "/hold-mid?bytes=100&at=40");
   const uint32_t call = client->Grpc("/grpc-hold-mid?bytes=100&at=40");
-  const uint32_t echo = client->Grpc("/grpc-echo", 10, false);
+  const uint32_t echo = client->Grpc("/grpc-echo", 2, false);
   ASSERT_TRUE(loop.RunUntil([&] { return origin.held() == 3; }, seconds(1)));
   loop.RunFor(hours(1));
   EXPECT_EQ(client->answered(), 0u);
   EXPECT_EQ(client->stream(part).in.body_bytes, 40u);
-  EXPECT_EQ(client->stream(echo).in.body_bytes, 10u);
+  EXPECT_EQ(client->stream(echo).in.body_bytes, 2 * kSimGrpcMessage);
   client->SendBody(echo, 15);
   loop.RunFor(seconds(1));
-  EXPECT_EQ(client->stream(echo).in.body_bytes, 25u);
+  EXPECT_EQ(client->stream(echo).in.body_bytes, 2 * kSimGrpcMessage + 15);
   client->Finish(echo);
   origin.Release();
   for (const uint32_t id : {whole, part, call, echo}) EXPECT_TRUE(Await(*client, id).in.complete);

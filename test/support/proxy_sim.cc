@@ -15,6 +15,7 @@ ListenerConfig MakeListener(const ProxySimOptions& options) {
   listener.address = "proxy";
   listener.timeouts = options.timeouts;
   listener.limits = options.limits;
+  listener.http2 = options.http2;
   RouteConfig route;
   route.name = "all";
   route.clusters = {{"origin", 1}};

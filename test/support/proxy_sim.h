@@ -37,6 +37,7 @@ struct ProxySimOptions {
   TieBreak tie_break = TieBreak::kFifo;
   ListenerTimeouts timeouts;
   ListenerLimits limits;
+  ListenerHttp2 http2;
   ClusterConfig cluster;  // `protocol` chooses the origin
   Duration route_timeout = std::chrono::seconds(15);
   DrainConfig drain;

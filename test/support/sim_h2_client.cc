@@ -93,12 +93,12 @@ void SimH2Client::UploadMore(uint32_t id, uint64_t bytes, uint64_t piece, Durati
   Later(gap, [=, this] { UploadMore(id, bytes - count, piece, gap, ends); });
 }
 
-uint32_t SimH2Client::Grpc(const std::string& target, uint64_t message, bool ends,
+uint32_t SimH2Client::Grpc(const std::string& target, uint64_t messages, bool ends,
                            SimFields fields) {
   fields.emplace_back("content-type", "application/grpc");
   fields.emplace_back("te", "trailers");
   const uint32_t id = Begin("POST", target, std::move(fields));
-  session_.SendBody(stream(id), message);
+  session_.SendBody(stream(id), messages * kSimGrpcMessage);
   if (ends) session_.Finish(stream(id));
   return id;
 }

@@ -51,8 +51,8 @@ class SimH2Client final : private TransportEvents {
   // `bytes` of SimBody with a content-length; `stop_at`: not more than that many, and no end.
   uint32_t Upload(const std::string& target, uint64_t bytes, uint64_t piece = UINT64_MAX,
                   Duration gap = {}, uint64_t stop_at = UINT64_MAX);
-  // A gRPC call with `message` bytes of request; it stays open for more if not `ends`.
-  uint32_t Grpc(const std::string& target, uint64_t message = 20, bool ends = true,
+  // A gRPC call with so many messages; it stays open for more if not `ends`.
+  uint32_t Grpc(const std::string& target, uint64_t messages = 1, bool ends = true,
                 SimFields fields = {});
 
   void SendBody(uint32_t id, uint64_t bytes) { session_.SendBody(stream(id), bytes); }

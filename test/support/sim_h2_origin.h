@@ -24,7 +24,7 @@
 //   /garbage                     a frame that breaks the connection's rules
 //   /hold                        nothing until Release(), then 200 with 16 bytes
 //   /hold-mid?bytes=&at=         the head and `at` bytes, the rest after Release(); &chunked=1
-//   /grpc?bytes=&status=         200, a body, trailers with grpc-status
+//   /grpc?bytes=&status=         200, a body (kSimGrpcMessage is one message), grpc-status trailers
 //   /grpc-error?status=          only a head, with grpc-status ("Trailers-Only")
 //   /grpc-stream?bytes=&chunk=&ms=   as /trickle, with grpc-status trailers
 //   /grpc-echo                   200 at once, as many bytes back as come, trailers at the end

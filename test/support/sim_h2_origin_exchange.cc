@@ -88,6 +88,7 @@ bool SimH2Origin::Exchange::Breaks() {
 void SimH2Origin::Exchange::Answer() {
   phase_ = Phase::kSending;
   if (path_ == "/no-content") bytes_ = 0;
+  if (grpc()) bytes_ = kSimGrpcMessage;
   if (path_ != "/early" && path_ != "/upload") bytes_ = Number("bytes", bytes_);
   if (path_ == "/drop-mid" || path_ == "/hold-mid" || path_ == "/grpc-hold-mid") {
     stop_at_ = Number("at", bytes_ / 2);

@@ -145,7 +145,10 @@ void SimH2Session::OnData(const SimFrame& frame) {
   if (!stream->has_head) return Complain(Describe(frame) + ": before its head");
   const std::string_view bytes = *frame.Content();
   SimMessage& in = stream->in;
-  if (!IsSimBody(bytes, in.body_bytes)) in.body_as_expected = false;
+  const bool grpc = in.Header("content-type") == "application/grpc";
+  if (grpc ? bytes != SimGrpcBody(in.body_bytes, bytes.size()) : !IsSimBody(bytes, in.body_bytes)) {
+    in.body_as_expected = false;
+  }
   if (in.body.size() < SimMessage::kKept) {
     in.body.append(bytes.substr(0, SimMessage::kKept - in.body.size()));
   }

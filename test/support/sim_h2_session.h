@@ -53,6 +53,7 @@ struct SimH2Stream {
 
   // What we send: `literal`, then `body_left` bytes of SimBody from `body_at`, then perhaps the
   // end.
+  bool grpc = false;  // SimGrpcBody instead
   std::string literal;
   uint64_t body_at = 0;
   uint64_t body_left = 0;

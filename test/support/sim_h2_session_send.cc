@@ -57,6 +57,9 @@ SimH2Stream& SimH2Session::Open(const SimFields& fields, bool end_stream) {
 
 void SimH2Session::SendHead(SimH2Stream& stream, const SimFields& fields, bool end_stream) {
   if (stream.over()) return;
+  for (const auto& [name, value] : fields) {
+    if (name == "content-type" && value == "application/grpc") stream.grpc = true;
+  }
   WriteBlock(stream.id, fields, end_stream);
   if (end_stream) End(stream);
 }
@@ -115,8 +118,9 @@ bool SimH2Session::SendOnePiece(SimH2Stream& stream) {
   const size_t count = std::min(
       {left, static_cast<uint64_t>(std::max<int64_t>(window, 0)), uint64_t{h2::kDefaultFrameSize}});
   const bool from_literal = !stream.literal.empty();
-  std::string bytes =
-      from_literal ? stream.literal.substr(0, count) : SimBody(stream.body_at, count);
+  std::string bytes = from_literal  ? stream.literal.substr(0, count)
+                      : stream.grpc ? SimGrpcBody(stream.body_at, count)
+                                    : SimBody(stream.body_at, count);
   if (from_literal) {
     stream.literal.erase(0, count);
   } else {

@@ -7,6 +7,8 @@
 #include <cstdlib>
 #include <set>
 
+#include "support/sim_http.h"
+
 namespace sluice {
 namespace {
 
@@ -115,6 +117,16 @@ std::optional<SimFrame> SimFrameReader::Next() {
   return SimFrame{static_cast<uint8_t>(rest[3]), static_cast<uint8_t>(rest[4]),
                   ReadWord(rest, 5, 4) & h2::kMaxStreamId,
                   std::string(rest.substr(kHead, size - kHead))};
+}
+
+std::string SimGrpcBody(uint64_t offset, size_t count) {
+  static const std::string prefix = '\0' + EncodeWord(kSimGrpcMessage - 5);
+  std::string bytes = SimBody(offset, count);
+  for (size_t i = 0; i < count; ++i) {
+    const size_t at = (offset + i) % kSimGrpcMessage;
+    if (at < prefix.size()) bytes[i] = prefix[at];
+  }
+  return bytes;
 }
 
 // ---- HPACK

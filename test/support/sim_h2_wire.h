@@ -126,6 +126,11 @@ class SimHpackDecoder {
   std::unique_ptr<State> state_;
 };
 
+// The body of every gRPC request and response: messages of that many bytes, their prefix included,
+// otherwise as SimBody.
+inline constexpr size_t kSimGrpcMessage = 25;
+std::string SimGrpcBody(uint64_t offset, size_t count);
+
 // What RFC 9113 8.2 and 8.3 forbid in a head or trailers, in words; "" when nothing is wrong.
 std::string FaultOfRequest(const SimFields& fields);
 std::string FaultOfResponse(const SimFields& fields);
