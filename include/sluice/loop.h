@@ -65,6 +65,13 @@ class Loop {
     if (!flushable.linked()) flush_.PushBack(&flushable);
   }
 
+  // Calls `flushable.Flush()` at the end of the turn: once everything that the loop has found ready
+  // was dispatched, before it waits again. What many dispatches add to is then done once. The call
+  // is a dispatch of its own.
+  void FlushAtTurnEnd(Flushable& flushable) {
+    if (!flushable.linked()) turn_flush_.PushBack(&flushable);
+  }
+
   // Bytes that live until the end of the current dispatch, for heads and frames that are
   // serialised and then lent to Transport::Write. Uninitialised, not aligned.
   char* Scratch(size_t count) {
@@ -86,6 +93,13 @@ class Loop {
   // writes are flushed, scratch is reused, and doomed objects are destroyed.
   void EndDispatch();
 
+  // Every turn ends here, before the loop waits.
+  void EndTurn() {
+    if (turn_flush_.empty()) return;
+    flush_.TakeAll(turn_flush_);
+    EndDispatch();
+  }
+
  private:
   static constexpr size_t kScratchBlock = 64 * 1024;
   void AddScratch(size_t at_least);
@@ -94,6 +108,7 @@ class Loop {
   TimerQueue timers_;
   Random random_;
   IntrusiveList<Flushable, FlushTag> flush_;
+  IntrusiveList<Flushable, FlushTag> turn_flush_;
   std::vector<std::unique_ptr<Deferred>> doomed_;
   std::vector<std::unique_ptr<char[]>> scratch_;
   size_t scratch_size_ = 0;  // of the newest block

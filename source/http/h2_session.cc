@@ -16,6 +16,9 @@ namespace {
 constexpr uint32_t kDefaultWindow = 65'535;
 constexpr size_t kFrameHeader = 9;
 
+// From here on a write of its own costs less than a copy.
+constexpr size_t kSendAtOnce = 16 * 1024;
+
 // On the PING that follows a notice, to tell its ACK from others.
 constexpr uint8_t kNoticePing[8] = {'g', 'o', 'i', 'n', 'g', 'a', 'w', 'y'};
 
@@ -144,8 +147,7 @@ void H2Session::SubmitTrailers(H2Stream& stream) {
 
 void H2Session::ResetStream(H2Stream& stream, H2Error error) {
   if (std::exchange(stream.reset_, true)) return;
-  stream.ListHook<H2PendingTag>::Unlink();
-  stream.ListHook<H2LeavingTag>::Unlink();
+  stream.UnlinkAll();
   nghttp2_session_set_stream_user_data(session_, stream.id_, nullptr);
   std::erase(opening_, &stream);
   nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream.id_, static_cast<uint32_t>(error));
@@ -168,8 +170,7 @@ bool H2Session::Congested(const H2Stream& stream) const {
 }
 
 void H2Session::Forget(H2Stream& stream) {
-  stream.ListHook<H2PendingTag>::Unlink();
-  stream.ListHook<H2LeavingTag>::Unlink();
+  stream.UnlinkAll();
   if (stream.open_) nghttp2_session_set_stream_user_data(session_, stream.id_, nullptr);
   std::erase(opening_, &stream);
 }
@@ -204,24 +205,39 @@ void H2Session::MarkPending(H2Stream& stream) {
 
 void H2Session::OnTransportWritable() { loop_.FlushLater(*this); }
 
+// Large bodies leave at once, from where they were lent. What is small is kept until the turn ends,
+// so that many streams share one write.
 void H2Session::Flush() {
   if (over_) return;
-  // Each of these may make streams pending again, and may end others.
-  IntrusiveList<H2Stream, H2PendingTag> round;
+  size_t lent = 0;
+  IntrusiveList<H2Stream, H2PendingTag>
+      round;  // each may make streams pending again, and end others
   round.TakeAll(pending_);
   while (!round.empty()) {
     H2Stream& stream = *round.front();
     stream.ListHook<H2PendingTag>::Unlink();
-    pending_.PushBack(&stream);
+    if (!stream.ListHook<H2WaitingTag>::linked()) waiting_.PushBack(&stream);
     DeliverArrived(stream);
+    lent += stream.lent_bytes_;
   }
+  if (lent >= kSendAtOnce) {
+    SendAll();
+    return;
+  }
+  if (lent > 0) waiting_.ForEach([](H2Stream& stream) { Keep(stream); });
+  loop_.FlushAtTurnEnd(sender_);
+}
+
+void H2Session::SendAll() {
+  if (over_) return;
   Pump();
   transport_.FlushNow();
   // Nothing lent is referred to any more.
-  round.TakeAll(pending_);
+  IntrusiveList<H2Stream, H2WaitingTag> round;
+  round.TakeAll(waiting_);
   while (!round.empty()) {
     H2Stream& stream = *round.front();
-    stream.ListHook<H2PendingTag>::Unlink();
+    stream.ListHook<H2WaitingTag>::Unlink();
     Settle(stream);
   }
   TellLeft();
@@ -231,7 +247,7 @@ void H2Session::Flush() {
 void H2Session::Pump() {
   // A client's requests are opened by the sending of their heads, and only then have a body.
   if (!opening_.empty()) Send();
-  pending_.ForEach([this](H2Stream& stream) { SubmitBody(stream); });
+  waiting_.ForEach([this](H2Stream& stream) { SubmitBody(stream); });
   if (goaway_ == Goodbye::kWanted) {
     goaway_ = Goodbye::kSent;
     nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE,
@@ -300,7 +316,7 @@ void H2Session::WriteBody(H2Stream& stream, const uint8_t* frame_header, size_t 
   Write(frame_header, kFrameHeader);
   written_ += length;
   Touch(stream);
-  MarkPending(stream);
+  if (!stream.ListHook<H2WaitingTag>::linked()) waiting_.PushBack(&stream);
   // What the peer answers to DATA is not a flood.
   floods_.Grant(H2Flood::kWindowUpdate, 2);
   floods_.Grant(H2Flood::kPing, 1);
@@ -321,16 +337,20 @@ void H2Session::WriteBody(H2Stream& stream, const uint8_t* frame_header, size_t 
   }
 }
 
-// What could not be sent is kept; what was, is let go.
-void H2Session::Settle(H2Stream& stream) {
-  if (stream.taken_from_kept_ > 0) {
-    stream.kept_.Consume(std::exchange(stream.taken_from_kept_, 0));
-  }
+void H2Session::Keep(H2Stream& stream) {
   for (size_t i = stream.lent_begin_; i < stream.lent_.size(); ++i) {
     stream.kept_.Append(stream.lent_[i]);
   }
   stream.lent_.clear();
   stream.lent_begin_ = stream.lent_bytes_ = 0;
+}
+
+// What was sent is let go; what could not be is kept.
+void H2Session::Settle(H2Stream& stream) {
+  if (stream.taken_from_kept_ > 0) {
+    stream.kept_.Consume(std::exchange(stream.taken_from_kept_, 0));
+  }
+  Keep(stream);
   if (stream.was_congested_ && stream.queued_bytes() <= H2Stream::kLowWatermark) {
     stream.was_congested_ = false;
     if (stream.out_ == H2Stream::Out::kBody) events_.OnStreamWritable(stream);

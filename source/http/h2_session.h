@@ -3,8 +3,9 @@
 // this class joins it to a Transport and to streams. H2ServerCodec and H2ClientConnection say what
 // the messages mean.
 //
-// Bytes in: Receive parses and calls the events. Bytes out: whatever is sent during a dispatch is
-// framed at its end, in Flush, and leaves in one system call.
+// Bytes in: Receive parses and calls the events. Bytes out: what is sent is framed at the end of
+// the turn (Loop::FlushAtTurnEnd), or of the dispatch if it is much, and leaves in one system call
+// for all streams.
 //
 // Flow control is end to end and by stream: the window of a paused stream is not opened, that of
 // the connection always is, so that a slow stream never stops the others. What may arrive on paused
@@ -182,6 +183,13 @@ class H2Session final : private Flushable {
   friend struct Callbacks;
   enum class Goodbye : uint8_t { kNone, kWanted, kSent };
 
+  // What the session does at the end of a turn.
+  struct Sender final : Flushable {
+    explicit Sender(H2Session& its) : session(its) {}
+    void Flush() override { session.SendAll(); }
+    H2Session& session;
+  };
+
   // In: from nghttp2, by way of Callbacks.
   void OnFrameHeader(const nghttp2_frame_hd& header);
   int OnBlockBegin(int32_t id, int category);
@@ -204,9 +212,11 @@ class H2Session final : private Flushable {
   void OnFrameSent(const nghttp2_frame& frame);
   void OnFrameNotSent(const nghttp2_frame& frame);
   void Flush() override;
+  void SendAll();
   void Pump();
   void SubmitBody(H2Stream& stream);
   void Send();
+  static void Keep(H2Stream& stream);
   void Settle(H2Stream& stream);
   void TellLeft();
   void CheckOver();
@@ -222,6 +232,8 @@ class H2Session final : private Flushable {
   const HttpLimits& limits_;
   std::vector<H2Stream*> opening_;  // of a client: whose request is not framed yet
   IntrusiveList<H2Stream, H2PendingTag> pending_;
+  IntrusiveList<H2Stream, H2WaitingTag> waiting_;
+  Sender sender_{*this};
   IntrusiveList<H2Stream, H2LeavingTag> leaving_;  // in the order of leaves_at_
   uint64_t written_ = 0;                           // bytes given to the transport
   size_t block_bytes_ = 0;                         // on the wire, of the header block that is read

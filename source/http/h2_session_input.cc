@@ -205,8 +205,7 @@ void H2Session::OnStreamClosed(int32_t id, uint32_t error) {
   const bool sent = stream->out_ == H2Stream::Out::kSent || stream->out_ == H2Stream::Out::kLeft;
   if (sent && (stream->in_ended_ || stream->end_arrived_)) return;
   stream->reset_ = true;
-  stream->ListHook<H2PendingTag>::Unlink();
-  stream->ListHook<H2LeavingTag>::Unlink();
+  stream->UnlinkAll();
   events_.OnStreamReset(*stream, static_cast<H2Error>(error), stream->reset_by_peer_);
 }
 

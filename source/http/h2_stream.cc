@@ -3,8 +3,7 @@
 namespace sluice {
 
 void H2Stream::RecycleStream() {
-  ListHook<H2PendingTag>::Unlink();
-  ListHook<H2LeavingTag>::Unlink();
+  UnlinkAll();
   lent_.clear();
   kept_.Clear();
   arrived_.Clear();

@@ -23,9 +23,12 @@ namespace sluice {
 class H2Session;
 
 struct H2PendingTag {};  // has something for the end of the dispatch
+struct H2WaitingTag {};  // has something to send at the end of the turn
 struct H2LeavingTag {};  // kSent: waits for the kernel
 
-class H2Stream : public ListHook<H2PendingTag>, public ListHook<H2LeavingTag> {
+class H2Stream : public ListHook<H2PendingTag>,
+                 public ListHook<H2WaitingTag>,
+                 public ListHook<H2LeavingTag> {
  public:
   enum class Out : uint8_t { kHead, kBody, kEnding, kSent, kLeft };
 
@@ -47,6 +50,12 @@ class H2Stream : public ListHook<H2PendingTag>, public ListHook<H2LeavingTag> {
  protected:
   H2Stream() = default;
   ~H2Stream() = default;
+
+  void UnlinkAll() {
+    ListHook<H2PendingTag>::Unlink();
+    ListHook<H2WaitingTag>::Unlink();
+    ListHook<H2LeavingTag>::Unlink();
+  }
 
   // Forgets everything, for the next use of a recycled stream.
   void RecycleStream();

@@ -17,7 +17,7 @@ UvLoop::UvLoop(uint64_t seed)
   uv_timer_init(&loop_, &timer_);
   uv_prepare_init(&loop_, &before_poll_);
   uv_prepare_start(&before_poll_,
-                   [](uv_prepare_t* h) { static_cast<UvLoop*>(h->loop->data)->ArmTimer(); });
+                   [](uv_prepare_t* h) { static_cast<UvLoop*>(h->loop->data)->BeforePoll(); });
   Refresh();
 }
 
@@ -70,6 +70,11 @@ void UvLoop::RunPosted() {
     item = nullptr;  // what it holds dies inside its dispatch
   }
   if (stop) uv_stop(&loop_);
+}
+
+void UvLoop::BeforePoll() {
+  EndTurn();
+  ArmTimer();
 }
 
 void UvLoop::ArmTimer() {

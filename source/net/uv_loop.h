@@ -56,6 +56,7 @@ class UvLoop final : public Loop {
  private:
   void Refresh();
   void RunPosted();
+  void BeforePoll();
   void ArmTimer();
   void OnTimer();
 

@@ -75,8 +75,16 @@ void SimLoop::Begin() {
   dispatching_ = true;
 }
 
+// A turn holds what happens at one instant; under TieBreak::kRandom it may end earlier.
+bool SimLoop::EndsTurn() {
+  const bool more = (!events_.empty() && events_.front().when <= Now()) ||
+                    timers().NextDeadline() <= Now();
+  return !more || (tie_break_ == TieBreak::kRandom && order_.Chance(0.5));
+}
+
 void SimLoop::End() {
   EndDispatch();
+  if (EndsTurn()) EndTurn();
   for (std::string& bytes : lent_) {
     volatile char* at = bytes.data();  // volatile: the bytes are dead, the stores must stay
     for (size_t i = 0; i < bytes.size(); ++i) at[i] = '\xDB';

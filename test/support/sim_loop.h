@@ -73,6 +73,7 @@ class SimLoop final : public Loop {
   static bool Later(const Scheduled& a, const Scheduled& b);
   void Begin();
   void End();
+  bool EndsTurn();
   bool RunNext(TimePoint limit);
   bool TimersFirst(TimePoint next_event, TimePoint next_timer);
   void RunPosted();
