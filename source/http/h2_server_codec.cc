@@ -361,7 +361,6 @@ void H2ServerCodec::CutStream(H2ServerStream& stream, bool again) {
 void H2ServerCodec::OnFlood(H2Flood flood) { host_.OnFlood(H2FloodName(flood)); }
 
 void H2ServerCodec::OnGoawaySent(int32_t last_stream_id, H2Error error) {
-  constexpr int32_t kRefusesNothing = INT32_MAX;
   if (error != H2Error::kNoError) {
     host_.OnGoawaySent("error");
   } else {

@@ -19,9 +19,6 @@ constexpr size_t kFrameHeader = 9;
 // From here on a write of its own costs less than a copy.
 constexpr size_t kSendAtOnce = 16 * 1024;
 
-// On the PING that follows a notice, to tell its ACK from others.
-constexpr uint8_t kNoticePing[8] = {'g', 'o', 'i', 'n', 'g', 'a', 'w', 'y'};
-
 nghttp2_nv NameValue(std::string_view name, std::string_view value) {
   const auto bytes = [](std::string_view text) {
     return const_cast<uint8_t*>(reinterpret_cast<const uint8_t*>(text.data()));
@@ -178,7 +175,6 @@ void H2Session::Forget(H2Stream& stream) {
 void H2Session::Notice() {
   if (std::exchange(noticed_, true) || goaway_ != Goodbye::kNone) return;
   nghttp2_submit_shutdown_notice(session_);
-  nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, kNoticePing);
   loop_.FlushLater(*this);
 }
 
@@ -380,6 +376,11 @@ void H2Session::OnFrameSent(const nghttp2_frame& frame) {
       events_.OnGoawaySent(frame.goaway.last_stream_id,
                            static_cast<H2Error>(frame.goaway.error_code));
       if (frame.goaway.error_code != NGHTTP2_NO_ERROR) failed_ = true;
+      // nghttp2 sends a PING before whatever else waits. Its ACK must mean that the GOAWAY was
+      // read.
+      if (frame.goaway.last_stream_id == kRefusesNothing) {
+        nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, kNoticePing.data());
+      }
       return;
     default:
       break;

@@ -17,6 +17,7 @@
 
 #include <nghttp2/nghttp2.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -49,6 +50,12 @@ enum class H2Error : uint32_t {
   kInadequateSecurity = 12,
   kHttp11Required = 13,
 };
+
+// The last stream id of the GOAWAY that refuses nothing (RFC 9113 6.8).
+inline constexpr int32_t kRefusesNothing = INT32_MAX;
+
+// On the PING that follows it, to tell its ACK from others.
+inline constexpr std::array<uint8_t, 8> kNoticePing = {'g', 'o', 'i', 'n', 'g', 'a', 'w', 'y'};
 
 enum class H2Role : uint8_t { kServer, kClient };
 

@@ -1,6 +1,7 @@
 // The receiving half of H2Session: what nghttp2 makes of the peer's bytes.
 #include <nghttp2/nghttp2.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "http/h2_callbacks.h"
@@ -17,6 +18,11 @@ constexpr size_t kMaxBlockFactor = 4;
 constexpr size_t kFieldOverhead = 32;
 
 constexpr uint8_t kPriorityUpdate = 0x10;  // RFC 9218 7.1
+
+bool IsNoticeAck(const nghttp2_ping& ping) {
+  return (ping.hd.flags & NGHTTP2_FLAG_ACK) != 0 &&
+         std::equal(kNoticePing.begin(), kNoticePing.end(), ping.opaque_data);
+}
 
 }  // namespace
 
@@ -129,7 +135,7 @@ void H2Session::OnFrame(const nghttp2_frame& frame) {
       if ((frame.hd.flags & NGHTTP2_FLAG_ACK) == 0) events_.OnPeerSettings();
       break;
     case NGHTTP2_PING:
-      if ((frame.hd.flags & NGHTTP2_FLAG_ACK) != 0 && noticed_) events_.OnNoticeAcknowledged();
+      if (noticed_ && IsNoticeAck(frame.ping)) events_.OnNoticeAcknowledged();
       break;
     case NGHTTP2_GOAWAY:
       events_.OnGoaway(frame.goaway.last_stream_id, static_cast<H2Error>(frame.goaway.error_code));
