@@ -1,10 +1,33 @@
 """A raw HTTP/1 client: it sends what it is told."""
 
+import array
+import fcntl
 import select
 import socket
+import sys
+import termios
 
-from .wait import BOUND
+from .wait import BOUND, wait_until
 from .wire import Broken, Message, Peer, field_lines
+
+
+def _unacknowledged(sock):
+    """Bytes that the kernel holds because they may not have arrived."""
+    count = array.array("i", [0])
+    fcntl.ioctl(sock, termios.TIOCOUTQ, count)
+    return count[0]
+
+
+def _unread(sock):
+    """Bytes that have arrived, on the way to a process that has not read them; IPv4 only."""
+    def name(address):
+        return f"{int.from_bytes(socket.inet_aton(address[0]), sys.byteorder):08X}:{address[1]:04X}"
+    ends = [name(sock.getpeername()), name(sock.getsockname())]
+    with open("/proc/net/tcp", encoding="ascii") as lines:
+        for line in lines:
+            if (fields := line.split())[1:3] == ends:
+                return int(fields[4].partition(":")[2], 16)
+    return 0
 
 
 class Response(Message):
@@ -111,6 +134,11 @@ class Client(Peer):
         except Broken as broken:
             return "reset" if "reset" in str(broken) else str(broken)
         return rest or "fin"
+
+    def wait_taken(self):
+        """Until the peer, on this machine, has read all that was sent."""
+        wait_until(lambda: not (_unacknowledged(self.socket) or _unread(self.socket)),
+                   "the peer has read everything")
 
     def is_quiet(self):
         """True when nothing has arrived, not even an end. Does not wait."""
