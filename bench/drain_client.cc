@@ -289,6 +289,6 @@ int main(int argc, char** argv) {
                {"advised_to_close", counts.advised_to_close},
                {"closed_idle", counts.closed_idle},
                {"connected", counts.connected},
-               {"refused", counts.refused}});
+               {"connect_refused", counts.refused}});
   return 0;
 }

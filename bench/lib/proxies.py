@@ -28,7 +28,8 @@ listeners:
 clusters:
   - name: origin
     endpoints: [127.0.0.1:{origin}]
-    idle_timeout: 3600s{protocol}
+    idle_timeout: 3600s
+    max_idle: 1024{protocol}
 admin: {{address: 127.0.0.1:{admin}}}
 drain: {{propagation_delay: 0s, jitter: 0s}}
 """
