@@ -93,11 +93,13 @@ class Loop {
   // writes are flushed, scratch is reused, and doomed objects are destroyed.
   void EndDispatch();
 
-  // Every turn ends here, before the loop waits.
+  // Every turn ends here, before the loop waits. What was flushed may ask for more: a stream that
+  // takes bytes again resumes another, say, and there may be no event that would end another turn.
   void EndTurn() {
-    if (turn_flush_.empty()) return;
-    flush_.TakeAll(turn_flush_);
-    EndDispatch();
+    while (!turn_flush_.empty()) {
+      flush_.TakeAll(turn_flush_);
+      EndDispatch();
+    }
   }
 
  private:

@@ -74,6 +74,42 @@ struct Alarm {
   std::function<void()> on_ring;
 };
 
+class Then final : public Flushable {
+ public:
+  explicit Then(std::function<void()> what) : what_(std::move(what)) {}
+  void Flush() override { what_(); }
+
+ private:
+  std::function<void()> what_;
+};
+
+TEST(UvLoopTest, EndsATurnOnlyWhenNothingIsLeftToFlush) {
+  UvLoop loop(1);
+  std::vector<std::string> log;
+  Then last([&] {
+    log.push_back("last");
+    loop.Stop();
+  });
+  Then middle([&] {
+    log.push_back("middle");
+    loop.FlushAtTurnEnd(last);
+  });
+  Then first([&] {
+    log.push_back("first");
+    loop.FlushLater(middle);
+  });
+  loop.Post([&] { loop.FlushAtTurnEnd(first); });
+  loop.Post([&] { log.push_back("worked"); });
+  Alarm too_late{[&] {
+    log.push_back("waited");
+    loop.Stop();
+  }};
+  Timer timer(loop.timers(), Delegate::Bind<&Alarm::Ring>(&too_late));
+  loop.Post([&] { timer.Set(loop.Now() + std::chrono::seconds(20)); });
+  loop.Run();
+  EXPECT_EQ(log, (std::vector<std::string>{"worked", "first", "middle", "last"}));
+}
+
 TEST(UvLoopTest, FiresTimersInOrderAndNotEarly) {
   UvLoop loop(1);
   std::vector<int> order;
