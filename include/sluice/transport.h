@@ -123,10 +123,10 @@ class Dialer {
     virtual ~Attempt() = default;
   };
 
-  // Calls `done` exactly once, never from inside Dial, with the connected transport or with a
-  // positive errno value; not after the attempt was destroyed. `address` is as in the
-  // configuration ("host:port" with a numeric host, "[v6]:port", "unix:/path"). The caller bounds
-  // the wait.
+  // Calls `done` exactly once, never from inside Dial, with the connected transport, which is
+  // ready(), or with a positive errno value; not after the attempt was destroyed. `address` is as
+  // in the configuration ("host:port" with a numeric host, "[v6]:port", "unix:/path"). The caller
+  // bounds the wait.
   using Done = std::function<void(std::unique_ptr<Transport> transport, int error)>;
   virtual std::unique_ptr<Attempt> Dial(const std::string& address, Done done) = 0;
 };

@@ -18,11 +18,12 @@ namespace sluice {
 // How an exchange with an upstream went wrong.
 struct UpstreamFailure {
   enum class Kind : uint8_t {
-    kReset,     // the connection or the stream broke or ended early
-    kProtocol,  // what came was not a valid response
-    kRefused,   // the upstream said that it has not processed the request, and never will: it may
-                // be sent again whatever its method (RFC 9113 8.7: REFUSED_STREAM, or a GOAWAY
-                // below its stream)
+    kReset,        // the connection broke or ended early
+    kStreamReset,  // the upstream gave this one exchange up, not the connection
+    kProtocol,     // what came was not a valid response
+    kRefused,  // the upstream said that it has not processed the request, and never will: it may
+               // be sent again whatever its method (RFC 9113 8.7: REFUSED_STREAM, or a GOAWAY
+               // below its stream)
   };
   Kind kind = Kind::kReset;
   std::string_view detail;      // a constant, for the log

@@ -33,6 +33,9 @@ nghttp2_option* MakeOptions() {
   // Our own guard is the one that counts (h2_flood_guard.h); nghttp2's would close without a word.
   nghttp2_option_set_stream_reset_rate_limit(options, 1'000'000, 1'000'000);
   nghttp2_option_set_max_continuations(options, 1'000'000);
+  // What was taken is sent on, whole: heads are bounded where they are read, and 64 KiB of them, as
+  // nghttp2 has it, may be less than that.
+  nghttp2_option_set_max_send_header_block_length(options, 64 * 1024 * 1024);
   return options;
 }
 

@@ -24,6 +24,9 @@ Failure FailureOf(ConnectFailure failure) {
 }
 
 Failure FailureOf(const UpstreamFailure& failure) {
+  if (failure.kind == UpstreamFailure::Kind::kRefused) {
+    return {503, GrpcStatus::kUnavailable, failure.detail};
+  }
   const bool invalid = failure.kind == UpstreamFailure::Kind::kProtocol;
   return {502, invalid ? GrpcStatus::kInternal : GrpcStatus::kUnavailable, failure.detail};
 }

@@ -4,6 +4,7 @@
 // right thing (docs/decisions/0007-grpc.md):
 //
 //   no connection, whatever the reason   503, 504   unavailable: nothing was sent, try again
+//   the upstream refused it unprocessed  503        unavailable
 //   the upstream broke off               502        unavailable
 //   what it sent was not HTTP            502        internal: trying again will not help
 //   it was silent for too long           504        deadline_exceeded

@@ -1,7 +1,5 @@
 #include "proxy/proxied_request.h"
 
-#include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "http/grpc.h"
@@ -10,8 +8,8 @@
 namespace sluice {
 namespace {
 
-// Request bodies up to this size can be sent again when a reused connection turns out to be dead.
-constexpr size_t kMaxReplayBody = 64 * 1024;
+// An upstream that keeps refusing means it.
+constexpr uint8_t kMaxRefusals = 3;
 
 }  // namespace
 
@@ -43,22 +41,22 @@ void ProxiedRequest::Start(ServerStream& stream, const Route& route, Cluster& cl
   upstream_path_ = std::exchange(head.path, client_path);
   upstream_authority_ = std::exchange(head.authority, client_authority);
 
-  replayable_ = IsIdempotent(head.method) && head.upgrade.empty();
+  safe_to_repeat_ = IsIdempotent(head.method) && head.upgrade.empty();
   if (end_stream) EndOfRequest();
-  Connect(false);
+  Connect(Replay::kNone);
 }
 
-void ProxiedRequest::Connect(bool fresh) {
+void ProxiedRequest::Connect(Replay replay) {
   state_ = State::kConnecting;
   stream_->record().waiting_for = "connection to the upstream";
-  lease_ = cluster_->Pick();
+  lease_ = cluster_->Pick(replay == Replay::kRefused ? &lease_.pool() : nullptr);
   if (!lease_) {
     OnNoConnection(ConnectFailure::kNoEndpoint);
     return;
   }
   stream_->record().endpoint = lease_.pool().address();
   if (has_body_) stream_->PauseRequest();
-  lease_.pool().Acquire(*this, {.fresh = fresh, .checked = !replayable_});
+  lease_.pool().Acquire(*this, {.replay = replay, .checked = !safe_to_repeat_});
 }
 
 void ProxiedRequest::OnConnection(ClientConnection& connection, EndpointPool&, bool reused) {
@@ -71,29 +69,23 @@ void ProxiedRequest::OnConnection(ClientConnection& connection, EndpointPool&, b
   sent_at_ = proxy_.loop().Now();
   const std::string_view client_path = std::exchange(head.path, upstream_path_);
   const std::string_view client_authority = std::exchange(head.authority, upstream_authority_);
-  upstream_ = &connection.StartRequest(head, !has_body_, *this);
+  upstream_ = &connection.StartRequest(head, !has_body_ || connects(), *this);
   head.path = client_path;
   head.authority = client_authority;
-  if (!has_body_) return;
-  SendKept();
+  if (!has_body_ || connects()) return;
+  // HTTP/2 may refuse a request on any connection.
+  SendKept(connection.multiplexes() || (reused && safe_to_repeat_));
   if (!request_ended_ && !upstream_->congested()) stream_->ResumeRequest();
 }
 
-void ProxiedRequest::SendKept() {
-  if (!kept_.empty()) {
-    // Lent until the end of the dispatch, within which kept_ may change.
-    char* bytes = proxy_.loop().Scratch(kept_.size());
-    std::memcpy(bytes, kept_.view().data(), kept_.size());
-    const size_t size = kept_.size();
-    if (!on_reused_ || size > kMaxReplayBody) replayable_ = false;
-    if (!replayable_) kept_.Clear();
-    upstream_->SendBody({bytes, size}, false);
-  }
+void ProxiedRequest::SendKept(bool keep) {
+  const std::string_view bytes = kept_.Send(proxy_.loop(), keep);
+  if (!bytes.empty()) upstream_->SendBody(bytes, false);
   if (!request_ended_) return;
-  if (trailers_.empty()) {
+  if (kept_.trailers().empty()) {
     upstream_->SendBody({}, true);
   } else {
-    upstream_->SendTrailers(trailers_);
+    upstream_->SendTrailers(kept_.trailers());
   }
 }
 
@@ -102,10 +94,10 @@ void ProxiedRequest::SendKept() {
 void ProxiedRequest::OnRequestBody(std::string_view bytes, bool end_stream) {
   if (end_stream) EndOfRequest();
   if (state_ == State::kConnecting) {
-    kept_.Append(bytes);
+    kept_.Add(bytes);
     return;
   }
-  if (state_ == State::kExchanging) KeepForReplay(bytes);
+  kept_.OnSent(bytes);
   upstream_->SendBody(bytes, end_stream);
   if (state_ == State::kTunnel && end_stream && response_ended_) {
     ExchangeOver();
@@ -114,25 +106,9 @@ void ProxiedRequest::OnRequestBody(std::string_view bytes, bool end_stream) {
   }
 }
 
-// What is sent on a reused connection before its first response byte may have to be sent again.
-void ProxiedRequest::KeepForReplay(std::string_view bytes) {
-  if (!replayable_) return;
-  if (on_reused_ && kept_.size() + bytes.size() <= kMaxReplayBody) {
-    kept_.Append(bytes);
-  } else if (!bytes.empty()) {
-    replayable_ = false;
-    kept_.Clear();
-  }
-}
-
 void ProxiedRequest::OnRequestTrailers(const HeaderList& trailers) {
   EndOfRequest();
-  if (state_ == State::kConnecting || replayable_) {
-    Arena& arena = stream_->request().arena;
-    for (const HeaderField& field : trailers) {
-      trailers_.Add(field.id, arena.Copy(field.name), arena.Copy(field.value));
-    }
-  }
+  if (kept_.whole()) kept_.AddTrailers(trailers, stream_->request().arena);
   if (state_ == State::kExchanging) upstream_->SendTrailers(trailers);
 }
 
@@ -156,18 +132,16 @@ void ProxiedRequest::OnInformational(const ResponseHead& head) { stream_->SendIn
 void ProxiedRequest::OnResponseHead(ResponseHead& head, bool end_stream) {
   RequestRecord& record = stream_->record();
   record.upstream_time = proxy_.loop().Now() - sent_at_;
-  replayable_ = false;
-  kept_.Clear();
   const bool switches = head.status == 101 ||
                         (stream_->request().method == Method::kConnect && head.status / 100 == 2);
   const bool streams = grpc_ && IsGrpcContentType(head.headers.Value(HeaderId::kContentType));
   if (streams && end_stream) ReadGrpcStatus(head.headers);
   proxy_.forwarding().ApplyToResponse(head);
   route_->RewriteResponse(head.headers);
-  if (switches) {
-    state_ = State::kTunnel;
-    has_body_ = true;
-    request_ended_ = response_ended_ = false;
+  if (!switches) {
+    kept_.LetGo();
+  } else {
+    BeginTunnel();
   }
   if (switches || streams) {
     StopTimeout();
@@ -177,6 +151,21 @@ void ProxiedRequest::OnResponseHead(ResponseHead& head, bool end_stream) {
   ServerStream& stream = *stream_;
   if (end_stream) ExchangeOver();
   stream.SendHead(head, end_stream);  // a tunnel may deliver from here what the client sent ahead
+  if (state_ == State::kTunnel && !request_ended_) stream.ResumeRequest();
+}
+
+// HTTP/1.1 has ended its request to become a tunnel; the body of a CONNECT over HTTP/2 is already
+// the tunnel's one direction, which had to wait.
+void ProxiedRequest::BeginTunnel() {
+  state_ = State::kTunnel;
+  if (has_body_ && connects()) {
+    SendKept(false);
+  } else {
+    request_ended_ = false;
+  }
+  kept_.LetGo();
+  has_body_ = true;
+  response_ended_ = false;
 }
 
 void ProxiedRequest::OnResponseBody(std::string_view bytes, bool end_stream) {
@@ -204,18 +193,40 @@ void ProxiedRequest::OnRequestWritable() {
 
 void ProxiedRequest::OnUpstreamFailure(const UpstreamFailure& failure) {
   upstream_ = nullptr;
-  if (MayReplay(failure)) {
-    replaying_ = true;
-    Connect(true);
-    return;
+  if (const Replay replay = ReplayAfter(failure); replay != Replay::kNone) {
+    Connect(replay);
+  } else {
+    Fail(FailureOf(failure));
   }
-  Fail(FailureOf(failure));
 }
 
-bool ProxiedRequest::MayReplay(const UpstreamFailure& failure) const {
-  return on_reused_ && !replaying_ && replayable_ && !failure.response_begun &&
-         failure.kind == UpstreamFailure::Kind::kReset && stream_->record().status == 0 &&
-         cluster_->TryReplay();
+// An interim response counts as begun: who sends one has taken the request up.
+Replay ProxiedRequest::ReplayAfter(const UpstreamFailure& failure) {
+  if (failure.response_begun || stream_->record().status != 0 || !kept_.whole()) {
+    return Replay::kNone;
+  }
+  switch (failure.kind) {
+    case UpstreamFailure::Kind::kRefused:
+      // RFC 9113 8.7: not processed, so any method may be repeated. The first time costs nothing
+      // from the budget: one GOAWAY may refuse all that was on its way, which is not more work for
+      // the cluster than before.
+      if (refusals_ == kMaxRefusals) return Replay::kNone;
+      if (refusals_++ > 0 && !TakeFromBudget()) return Replay::kNone;
+      return Replay::kRefused;
+    case UpstreamFailure::Kind::kReset:
+      if (!on_reused_ || !safe_to_repeat_ || lost_ || !TakeFromBudget()) return Replay::kNone;
+      lost_ = true;
+      return Replay::kLost;
+    case UpstreamFailure::Kind::kStreamReset:
+    case UpstreamFailure::Kind::kProtocol:
+      break;
+  }
+  return Replay::kNone;
+}
+
+bool ProxiedRequest::TakeFromBudget() {
+  in_budget_ = in_budget_ || cluster_->TryReplay();
+  return in_budget_;
 }
 
 void ProxiedRequest::OnNoConnection(ConnectFailure failure) { Fail(FailureOf(failure)); }
@@ -262,14 +273,14 @@ void ProxiedRequest::Done() {
   state_ = State::kDone;
   timeout_.Stop();
   deadline_.Stop();
-  ConnectionWaiter::Unlink();
+  StopWaiting();
   lease_.Release();
-  if (std::exchange(replaying_, false)) cluster_->EndReplay();
-  kept_.Clear();
-  trailers_.Clear();
+  if (std::exchange(in_budget_, false)) cluster_->EndReplay();
+  kept_.Reset();
   stream_ = nullptr;
   grpc_ = may_be_silent_ = false;
-  has_body_ = request_ended_ = response_ended_ = on_reused_ = replayable_ = false;
+  has_body_ = request_ended_ = response_ended_ = on_reused_ = safe_to_repeat_ = lost_ = false;
+  refusals_ = 0;
   if (ClientStream* upstream = std::exchange(upstream_, nullptr)) upstream->Cancel();
   proxy_.Recycle(*this);
 }

@@ -1,9 +1,10 @@
 // Joins one downstream stream to one upstream exchange, with back-pressure both ways, a time limit,
-// and one replay when a reused connection turns out to be dead.
+// and replays: one when a reused connection turns out to be dead, a few when the upstream says that
+// it has not processed the request.
 //
 //   kConnecting --connection--> kExchanging --end of response--> kDone
 //        ^                          |     \--101, CONNECT--> kTunnel --both ends--> kDone
-//        +---- replay (fresh) ------+
+//        +--------- replay ---------+
 //   from any state: the client is gone, the time is over, the upstream failed --> kDone
 //
 // Recycled by its Proxy. One worker thread.
@@ -12,10 +13,10 @@
 #include <cstdint>
 #include <string_view>
 
-#include "base/byte_queue.h"
 #include "base/timer_queue.h"
 #include "http/client_connection.h"
 #include "proxy/failure.h"
+#include "proxy/replay_buffer.h"
 #include "proxy/route.h"
 #include "sluice/handler.h"
 #include "upstream/cluster.h"
@@ -55,10 +56,12 @@ class ProxiedRequest final : public RequestReceiver,
   void OnRequestWritable() override;
   void OnUpstreamFailure(const UpstreamFailure& failure) override;
 
-  void Connect(bool fresh);
-  void SendKept();
-  void KeepForReplay(std::string_view bytes);
-  bool MayReplay(const UpstreamFailure& failure) const;
+  void Connect(Replay replay);
+  void SendKept(bool keep);
+  void BeginTunnel();
+  Replay ReplayAfter(const UpstreamFailure& failure);
+  bool TakeFromBudget();
+  bool connects() const { return stream_->request().method == Method::kConnect; }
   void EndOfRequest();
   void RestartTimeout();
   void StopTimeout();
@@ -78,8 +81,7 @@ class ProxiedRequest final : public RequestReceiver,
   ClientStream* upstream_ = nullptr;  // in kExchanging and kTunnel
   Timer timeout_;                     // how long the upstream may be silent
   Timer deadline_;                    // of a gRPC request that has one: its end, whatever happens
-  ByteQueue kept_;                  // body that waits for a connection, or that a replay would need
-  HeaderList trailers_;             // that wait for a connection; live in the request's arena
+  ReplayBuffer kept_;
   std::string_view upstream_path_;  // after the route's rewrites; the log keeps the client's
   std::string_view upstream_authority_;
   TimePoint sent_at_{};
@@ -90,8 +92,10 @@ class ProxiedRequest final : public RequestReceiver,
   bool request_ended_ = false;
   bool response_ended_ = false;  // of a tunnel: its upstream direction
   bool on_reused_ = false;
-  bool replayable_ = false;  // idempotent, and all that was sent is still in kept_
-  bool replaying_ = false;
+  bool safe_to_repeat_ = false;  // may be processed twice
+  bool lost_ = false;            // once, with a connection
+  bool in_budget_ = false;       // a replay of the cluster's budget is ours
+  uint8_t refusals_ = 0;
 };
 
 }  // namespace sluice

@@ -1,6 +1,7 @@
 #include "upstream/cluster.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace sluice {
 namespace {
@@ -20,8 +21,18 @@ Cluster::Cluster(Loop& loop, Dialer& dialer, const ClusterConfig& config, Metric
   }
 }
 
-Cluster::Lease Cluster::Pick() {
-  const auto index = balancer_->Pick(loads_, loop_.random());
+Cluster::Lease Cluster::Pick(const EndpointPool* not_this) {
+  std::optional<size_t> index;
+  if (not_this != nullptr) {
+    const auto refused =
+        static_cast<size_t>(std::find_if(pools_.begin(), pools_.end(),
+                                         [=](const auto& pool) { return pool.get() == not_this; }) -
+                            pools_.begin());
+    const bool usable = std::exchange(loads_[refused].usable, false);
+    index = balancer_->Pick(loads_, loop_.random());
+    loads_[refused].usable = usable;
+  }
+  if (!index) index = balancer_->Pick(loads_, loop_.random());
   if (!index) return {};
   ++loads_[*index].active;
   return Lease(this, *index);

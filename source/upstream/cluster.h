@@ -52,11 +52,12 @@ class Cluster {
     size_t index_ = 0;
   };
 
-  // An endpoint for one request; an empty lease when none is usable.
-  Lease Pick();
+  // An endpoint for one request, another than `not_this` if there is one; an empty lease when none
+  // is usable.
+  Lease Pick(const EndpointPool* not_this = nullptr);
 
   // True when the budget allows one more replay: a fifth of the requests in flight, at least three.
-  // A dying upstream must not be met with twice the load.
+  // A dying upstream must not be met with twice the load. Each one allowed is to be ended.
   bool TryReplay();
   void EndReplay() { --replays_; }
 

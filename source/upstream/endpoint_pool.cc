@@ -1,6 +1,6 @@
 #include "upstream/endpoint_pool.h"
 
-#include <cerrno>
+#include <algorithm>
 #include <utility>
 
 #include "http/h1_client_connection.h"
@@ -15,54 +15,53 @@ std::string_view ConnectFailureName(ConnectFailure failure) {
       return "connect_failed";
     case ConnectFailure::kTimeout:
       return "connect_timeout";
+    case ConnectFailure::kNoHttp2:
+      return "upstream_without_http2";
     case ConnectFailure::kOverflow:
       return "pending_overflow";
   }
   return "";
 }
 
-ClusterMetrics::ClusterMetrics(const std::string& cluster, MetricShard& shard)
-    : connections_total(shard.Counter("sluice_upstream_connections_total",
-                                      "Connections made to upstreams.", {{"cluster", cluster}})),
-      connections_open(shard.Gauge("sluice_upstream_connections_open",
-                                   "Connections to upstreams now open.", {{"cluster", cluster}})),
-      connect_failures(shard.Counter("sluice_upstream_connect_failures_total",
-                                     "Attempts to connect that failed.",
-                                     {{"cluster", cluster}, {"reason", "refused"}})),
-      connect_timeouts(shard.Counter("sluice_upstream_connect_failures_total",
-                                     "Attempts to connect that failed.",
-                                     {{"cluster", cluster}, {"reason", "timeout"}})),
-      overflows(shard.Counter("sluice_upstream_pending_overflow_total",
-                              "Requests refused because too many wait for a connection.",
-                              {{"cluster", cluster}})),
-      requests(shard.Counter("sluice_upstream_requests_total", "Requests sent to upstreams.",
-                             {{"cluster", cluster}})),
-      replays(shard.Counter("sluice_upstream_replays_total",
-                            "Requests sent again because a reused connection had died.",
-                            {{"cluster", cluster}})) {}
+void ConnectionWaiter::OnQueued(uint32_t& queue_length) {
+  ++queue_length;
+  queue_length_ = &queue_length;
+}
 
-// ---- the two kinds of things a pool owns ----
+void ConnectionWaiter::StopWaiting() {
+  if (queue_length_ == nullptr) return;
+  --*std::exchange(queue_length_, nullptr);
+  Unlink();
+}
 
-class EndpointPool::Connection final : public ListHook<AllTag>,
-                                       public ListHook<IdleTag>,
+// ---- the two kinds of things a pool owns
+
+// Outlives its closing until the end of the dispatch, so that who holds it may look at it.
+class EndpointPool::Connection final : public Deferred,
+                                       public ListHook<AllTag>,
+                                       public ListHook<UsableTag>,
                                        private ClientConnectionOwner {
  public:
-  Connection(EndpointPool& pool, std::unique_ptr<Transport> transport)
-      : pool_(pool),
-        connection_(std::make_unique<H1ClientConnection>(pool.loop_, std::move(transport),
-                                                         static_cast<ClientConnectionOwner&>(*this),
-                                                         pool.limits_)) {}
+  Connection(EndpointPool& pool, std::unique_ptr<Transport> transport, bool http2) : pool_(pool) {
+    auto& owner = static_cast<ClientConnectionOwner&>(*this);
+    if (http2) {
+      connection_ = std::make_unique<H2ClientConnection>(pool.loop_, std::move(transport), owner,
+                                                         pool.http2_);
+    } else {
+      connection_ = std::make_unique<H1ClientConnection>(pool.loop_, std::move(transport), owner,
+                                                         pool.http2_.limits);
+    }
+  }
 
   ClientConnection& get() { return *connection_; }
-  std::unique_ptr<ClientConnection> Take() { return std::move(connection_); }
-  bool idle() const { return ListHook<IdleTag>::linked(); }
 
+  State state = State::kUnusable;
   uint64_t requests = 0;
   TimePoint idle_since{};
 
  private:
-  void OnConnectionAvailable(ClientConnection&) override { pool_.OnIdle(*this); }
-  void OnConnectionDraining(ClientConnection&) override {}
+  void OnConnectionAvailable(ClientConnection&) override { pool_.OnAvailable(*this); }
+  void OnConnectionDraining(ClientConnection&) override { pool_.OnDraining(*this); }
   void OnConnectionClosed(ClientConnection&) override { pool_.OnClosed(*this); }
 
   EndpointPool& pool_;
@@ -92,7 +91,7 @@ class EndpointPool::Attempt final : public ListHook<AllTag> {
   std::unique_ptr<Dialer::Attempt> attempt_;
 };
 
-// ---- the pool ----
+// ---- the pool
 
 EndpointPool::EndpointPool(Loop& loop, Dialer& dialer, const ClusterConfig& config,
                            const EndpointConfig& endpoint, ClusterMetrics& metrics)
@@ -101,7 +100,13 @@ EndpointPool::EndpointPool(Loop& loop, Dialer& dialer, const ClusterConfig& conf
       config_(config),
       endpoint_(endpoint),
       metrics_(metrics),
-      idle_timer_(loop.timers(), Delegate::Bind<&EndpointPool::OnIdleTimer>(this)) {}
+      idle_timer_(loop.timers(), Delegate::Bind<&EndpointPool::OnIdleTimer>(this)),
+      multiplexes_(config.protocol != UpstreamProtocol::kHttp1) {
+  http2_.options.max_concurrent_streams = config.http2.max_concurrent_streams;
+  http2_.options.stream_window = config.http2.stream_window;
+  http2_.options.connection_window = config.http2.connection_window;
+  http2_.streams_per_connection = config.http2.max_concurrent_streams;
+}
 
 EndpointPool::~EndpointPool() {
   closing_ = true;
@@ -109,20 +114,32 @@ EndpointPool::~EndpointPool() {
   while (!connections_.empty()) connections_.front()->get().Close();
 }
 
+// ---- requests
+
 void EndpointPool::Acquire(ConnectionWaiter& waiter, ConnectionNeeds needs) {
   metrics_.requests.Add();
-  if (needs.fresh) {
-    metrics_.replays.Add();
-    // What made one idle connection die (a restart) has most likely killed them all.
-    CloseIdle();
-  } else if (Connection* idle = TakeIdle(needs)) {
-    ++idle->requests;
-    waiter.OnConnection(idle->get(), *this, true);
-    return;
+  switch (needs.replay) {
+    case Replay::kNone:
+      if (Connection* usable = FindUsable(needs)) {
+        Hand(*usable, waiter);
+        Settle(*usable);
+        return;
+      }
+      Enqueue(waiter, waiters_);
+      break;
+    case Replay::kLost:
+      metrics_.replays_of_lost.Add();
+      // What made one idle connection die (a restart) has most likely killed them all.
+      CloseIdle();
+      Enqueue(waiter, replays_);
+      break;
+    case Replay::kRefused:
+      metrics_.replays_of_refused.Add();
+      Enqueue(waiter, replays_);
+      break;
   }
-  waiters_.PushBack(&waiter);
-  if (CountWaiters() > config_.max_pending) {
-    waiter.ListHook<WaiterTag>::Unlink();
+  if (waiting_ > config_.max_pending) {
+    waiter.StopWaiting();
     metrics_.overflows.Add();
     waiter.OnNoConnection(ConnectFailure::kOverflow);
     return;
@@ -130,92 +147,123 @@ void EndpointPool::Acquire(ConnectionWaiter& waiter, ConnectionNeeds needs) {
   StartAttempts();
 }
 
-EndpointPool::Connection* EndpointPool::TakeIdle(ConnectionNeeds needs) {
+void EndpointPool::Enqueue(ConnectionWaiter& waiter, WaiterList& queue) {
+  queue.PushBack(&waiter);
+  waiter.OnQueued(waiting_);
+}
+
+// A replay waits for a connection of its own, unless there can be none: then any has to do.
+ConnectionWaiter* EndpointPool::NextWaiter(const Connection& connection) {
+  const bool for_replays = connection.requests == 0 || (AtLimit() && attempt_count_ == 0);
+  if (for_replays && !replays_.empty()) return replays_.front();
+  return waiters_.empty() ? nullptr : waiters_.front();
+}
+
+EndpointPool::Connection* EndpointPool::FindUsable(ConnectionNeeds needs) {
+  while (!shared_.empty()) {
+    Connection* const connection = shared_.back();
+    if (Takes(*connection)) return connection;
+    Settle(*connection);
+  }
   while (!idle_.empty()) {
-    Connection* connection = idle_.back();
-    connection->ListHook<IdleTag>::Unlink();
-    --idle_count_;
-    if (!needs.checked || connection->get().StillOpen()) return connection;
+    Connection* const connection = idle_.back();
+    const bool open = !needs.checked || connection->get().StillOpen();
+    if (open && Takes(*connection)) return connection;
     connection->get().Close();
   }
   return nullptr;
 }
 
-// Waiters leave their queue by themselves, so it is counted, not kept count of; max_pending bounds
-// it.
-uint32_t EndpointPool::CountWaiters() {
-  uint32_t waiting = 0;
-  waiters_.ForEach([&](ConnectionWaiter&) { ++waiting; });
-  return waiting;
+void EndpointPool::Hand(Connection& connection, ConnectionWaiter& waiter) {
+  if (connection.state == State::kIdle) Move(connection, State::kUnusable);
+  const bool reused = connection.requests++ > 0;
+  waiter.OnConnection(connection.get(), *this, reused);
 }
 
-bool EndpointPool::AtLimit() const {
-  return config_.max_connections != 0 &&
-         connection_count_ + attempt_count_ >= config_.max_connections;
+void EndpointPool::Serve(Connection& connection) {
+  while (waiting_ > 0 && Takes(connection)) {
+    ConnectionWaiter* const waiter = NextWaiter(connection);
+    if (waiter == nullptr) break;
+    waiter->StopWaiting();
+    Hand(connection, *waiter);
+  }
+  Settle(connection);
 }
 
-// One attempt for each waiter, as far as the limit allows; the others wait for a connection to
-// become idle.
-void EndpointPool::StartAttempts() {
-  const uint32_t waiting = CountWaiters();
-  while (attempt_count_ < waiting && !AtLimit()) {
-    ++attempt_count_;
-    attempts_.PushBack(new Attempt(*this));
+// ---- connections
+
+bool EndpointPool::WornOut(const Connection& connection) const {
+  return config_.max_requests_per_connection != 0 &&
+         connection.requests >= config_.max_requests_per_connection;
+}
+
+bool EndpointPool::Takes(Connection& connection) const {
+  const bool open = connection.state != State::kDraining && connection.state != State::kClosed;
+  return open && !closing_ && !WornOut(connection) && connection.get().room() > 0;
+}
+
+// Puts a connection where it belongs now.
+void EndpointPool::Settle(Connection& connection) {
+  if (connection.state == State::kClosed) return;
+  const bool unused = connection.get().active() == 0;
+  if (closing_ || connection.state == State::kDraining || WornOut(connection)) {
+    if (unused) {
+      connection.get().Close();
+    } else {
+      Retire(connection);
+    }
+  } else if (unused) {
+    SetIdle(connection);
+  } else {
+    Move(connection, connection.get().room() > 0 ? State::kShared : State::kUnusable);
   }
 }
 
-void EndpointPool::OnConnected(Attempt& attempt, std::unique_ptr<Transport> transport) {
-  --attempt_count_;
-  delete &attempt;
-  ++connection_count_;
-  metrics_.connections_total.Add();
-  metrics_.connections_open.Add();
-  auto* connection = new Connection(*this, std::move(transport));
-  connections_.PushBack(connection);
-  OnIdle(*connection);
-}
-
-void EndpointPool::OnAttemptFailed(Attempt& attempt, ConnectFailure failure) {
-  --attempt_count_;
-  delete &attempt;
-  (failure == ConnectFailure::kTimeout ? metrics_.connect_timeouts : metrics_.connect_failures)
-      .Add();
-  if (waiters_.empty()) return;
-  ConnectionWaiter* waiter = waiters_.front();
-  waiter->ListHook<WaiterTag>::Unlink();
-  waiter->OnNoConnection(failure);
-  StartAttempts();
-}
-
-void EndpointPool::OnIdle(Connection& connection) {
-  const bool worn_out = config_.max_requests_per_connection != 0 &&
-                        connection.requests >= config_.max_requests_per_connection;
-  if (closing_ || worn_out) {
-    connection.get().Close();
-    return;
-  }
-  if (!waiters_.empty()) {
-    ConnectionWaiter* waiter = waiters_.front();
-    waiter->ListHook<WaiterTag>::Unlink();
-    const bool reused = connection.requests++ > 0;
-    waiter->OnConnection(connection.get(), *this, reused);
-    return;
-  }
-  connection.idle_since = loop_.Now();
+void EndpointPool::Move(Connection& connection, State to) {
+  if (connection.state == to) return;
+  if (connection.state == State::kIdle) --idle_count_;
+  connection.ListHook<UsableTag>::Unlink();
+  connection.state = to;
+  if (to == State::kShared) shared_.PushBack(&connection);
+  if (to != State::kIdle) return;
   idle_.PushBack(&connection);
-  if (++idle_count_ > config_.max_idle) {
+  ++idle_count_;
+}
+
+void EndpointPool::SetIdle(Connection& connection) {
+  if (connection.state == State::kIdle) return;
+  Move(connection, State::kIdle);
+  connection.idle_since = loop_.Now();
+  if (idle_count_ > config_.max_idle) {
     idle_.front()->get().Close();
   } else if (!idle_timer_.active() && config_.idle_timeout != Duration::zero()) {
     idle_timer_.Set(loop_.Now() + config_.idle_timeout);
   }
 }
 
+// It takes no request any more. A shared one may live on for as long as its longest exchange, and
+// does not keep others from being opened.
+void EndpointPool::Retire(Connection& connection) {
+  if (connection.state == State::kDraining) return;
+  Move(connection, State::kDraining);
+  if (connection.get().multiplexes()) --connection_count_;
+}
+
+void EndpointPool::OnAvailable(Connection& connection) { Serve(connection); }
+
+void EndpointPool::OnDraining(Connection& connection) {
+  Retire(connection);
+  Settle(connection);
+  if (!closing_) StartAttempts();
+}
+
 void EndpointPool::OnClosed(Connection& connection) {
-  if (connection.idle()) --idle_count_;
-  --connection_count_;
+  const bool counted = connection.state != State::kDraining || !connection.get().multiplexes();
+  if (counted) --connection_count_;
+  Move(connection, State::kClosed);
+  connection.ListHook<AllTag>::Unlink();
   metrics_.connections_open.Add(-1);
-  loop_.DeleteLater(connection.Take());
-  delete &connection;
+  loop_.DeleteLater(std::unique_ptr<Deferred>(&connection));
   if (!closing_) StartAttempts();
 }
 
@@ -229,6 +277,62 @@ void EndpointPool::OnIdleTimer() {
 
 void EndpointPool::CloseIdle() {
   while (!idle_.empty()) idle_.front()->get().Close();
+}
+
+// ---- attempts
+
+uint32_t EndpointPool::RequestsPerConnection() const {
+  return multiplexes_ ? http2_.streams_per_connection : 1;
+}
+
+bool EndpointPool::AtLimit() const {
+  return config_.max_connections != 0 &&
+         connection_count_ + attempt_count_ >= config_.max_connections;
+}
+
+// As many as those who wait can fill, as far as the limit allows; the others wait for one that is
+// there already.
+void EndpointPool::StartAttempts() {
+  while (uint64_t{attempt_count_} * RequestsPerConnection() < waiting_ && !AtLimit()) {
+    ++attempt_count_;
+    attempts_.PushBack(new Attempt(*this));
+  }
+}
+
+void EndpointPool::OnConnected(Attempt& attempt, std::unique_ptr<Transport> transport) {
+  const TlsInfo* const tls = transport->tls();
+  const bool http2 =
+      tls != nullptr ? tls->alpn == "h2" : config_.protocol == UpstreamProtocol::kHttp2;
+  if (!http2 && config_.protocol == UpstreamProtocol::kHttp2) {
+    loop_.DeleteLater(std::move(transport));
+    OnAttemptFailed(attempt, ConnectFailure::kNoHttp2);
+    return;
+  }
+  --attempt_count_;
+  delete &attempt;
+  ++connection_count_;
+  metrics_.connections_total.Add();
+  metrics_.connections_open.Add();
+  multiplexes_ = http2;
+  auto* const connection = new Connection(*this, std::move(transport), http2);
+  connections_.PushBack(connection);
+  Serve(*connection);
+  if (!http2) StartAttempts();  // it may have been meant to carry more than one
+}
+
+void EndpointPool::OnAttemptFailed(Attempt& attempt, ConnectFailure failure) {
+  --attempt_count_;
+  delete &attempt;
+  (failure == ConnectFailure::kTimeout ? metrics_.connect_timeouts : metrics_.connect_failures)
+      .Add();
+  // All whom it was to carry have waited for long enough.
+  for (uint32_t left = std::min(waiting_, RequestsPerConnection()); left > 0; --left) {
+    ConnectionWaiter* const waiter = replays_.empty() ? waiters_.front() : replays_.front();
+    waiter->StopWaiting();
+    waiter->OnNoConnection(failure);
+    if (waiting_ == 0) break;
+  }
+  StartAttempts();
 }
 
 }  // namespace sluice

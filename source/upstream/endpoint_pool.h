@@ -1,5 +1,10 @@
-// The connections of one worker to one endpoint: idle ones are reused last-in-first-out, so that
-// the rest can age and close; requests that find none wait in order.
+// The connections of one worker to one endpoint, and the requests that wait for one, in order.
+//
+// A connection that carries one request at a time is idle or in use; idle ones are reused
+// last-in-first-out, so that the rest can age and close, and each waiter has one opened for it.
+// One that multiplexes is shared until it is full: requests go to the one that became usable last,
+// which keeps their number small, and a further one is opened only for what those there cannot
+// carry.
 //
 // One worker thread.
 #pragma once
@@ -10,13 +15,13 @@
 #include <string_view>
 
 #include "base/intrusive_list.h"
-#include "base/metrics.h"
 #include "base/timer_queue.h"
 #include "config/config.h"
 #include "http/client_connection.h"
-#include "http/http_options.h"
+#include "http/h2_client_connection.h"
 #include "sluice/loop.h"
 #include "sluice/transport.h"
+#include "upstream/cluster_metrics.h"
 
 namespace sluice {
 
@@ -27,6 +32,7 @@ enum class ConnectFailure : uint8_t {
   kNoEndpoint,  // the cluster has none that is usable
   kRefused,     // or unreachable: the attempt failed
   kTimeout,     // no connection within connect_timeout
+  kNoHttp2,     // it is reached, but TLS has agreed on another protocol
   kOverflow,    // too many requests are waiting already
 };
 std::string_view ConnectFailureName(ConnectFailure failure);
@@ -36,30 +42,33 @@ struct WaiterTag {};
 // Somebody who needs a connection. Leaves the queue when destroyed.
 class ConnectionWaiter : public ListHook<WaiterTag> {
  public:
-  // `connection` is idle and must be given a request at once. `reused`: it has carried one before.
+  // `connection` has room and must be given a request at once. `reused`: it has carried one before.
   virtual void OnConnection(ClientConnection& connection, EndpointPool& endpoint, bool reused) = 0;
   virtual void OnNoConnection(ConnectFailure failure) = 0;
 
+  // For the pool: it has joined the queue of this length.
+  void OnQueued(uint32_t& queue_length);
+  // Does not want one any more.
+  void StopWaiting();
+
  protected:
-  ~ConnectionWaiter() = default;
+  ~ConnectionWaiter() { StopWaiting(); }
+
+ private:
+  uint32_t* queue_length_ = nullptr;
+};
+
+// Why a request is sent once more.
+enum class Replay : uint8_t {
+  kNone,
+  kLost,     // with a reused connection that had died
+  kRefused,  // by the upstream, which has not processed it
 };
 
 // What a request needs from the connection it gets.
 struct ConnectionNeeds {
-  bool fresh = false;    // never used before: for the replay of a request that a reused one lost
+  Replay replay = Replay::kNone;  // other than kNone: one that was never used before
   bool checked = false;  // a reused one is looked at first: for a request that cannot be replayed
-};
-
-// Counters of one cluster on one worker, shared by its pools.
-struct ClusterMetrics {
-  ClusterMetrics(const std::string& cluster, MetricShard& shard);
-  MetricCell& connections_total;
-  MetricCell& connections_open;
-  MetricCell& connect_failures;
-  MetricCell& connect_timeouts;
-  MetricCell& overflows;
-  MetricCell& requests;
-  MetricCell& replays;
 };
 
 class EndpointPool {
@@ -70,11 +79,11 @@ class EndpointPool {
   ~EndpointPool();
   EndpointPool(const EndpointPool&) = delete;
 
-  // Calls the waiter exactly once, at once if an idle connection is there, unless it is destroyed
-  // or unlinked before.
+  // Calls the waiter exactly once, at once if a connection with room is there, unless it is
+  // destroyed or stops waiting before.
   void Acquire(ConnectionWaiter& waiter, ConnectionNeeds needs);
 
-  // Closes what is idle; what is in use closes when it becomes idle.
+  // Closes what is idle.
   void CloseIdle();
 
   const std::string& address() const { return endpoint_.address; }
@@ -83,32 +92,53 @@ class EndpointPool {
   class Connection;
   class Attempt;
   struct AllTag {};
-  struct IdleTag {};
+  struct UsableTag {};
+  //   kUnusable (new, or full) <--> kShared <--> kIdle
+  //   any of them -> kDraining (takes none any more) -> kClosed, or at once kClosed
+  enum class State : uint8_t { kUnusable, kShared, kIdle, kDraining, kClosed };
+  using WaiterList = IntrusiveList<ConnectionWaiter, WaiterTag>;
 
-  Connection* TakeIdle(ConnectionNeeds needs);
+  void Enqueue(ConnectionWaiter& waiter, WaiterList& queue);
+  ConnectionWaiter* NextWaiter(const Connection& connection);
+  Connection* FindUsable(ConnectionNeeds needs);
+  void Hand(Connection& connection, ConnectionWaiter& waiter);
+  void Serve(Connection& connection);
+
+  bool WornOut(const Connection& connection) const;
+  bool Takes(Connection& connection) const;
+  void Settle(Connection& connection);
+  void Move(Connection& connection, State to);
+  void SetIdle(Connection& connection);
+  void Retire(Connection& connection);
+  void OnAvailable(Connection& connection);
+  void OnDraining(Connection& connection);
+  void OnClosed(Connection& connection);
+  void OnIdleTimer();
+
+  uint32_t RequestsPerConnection() const;
+  bool AtLimit() const;
   void StartAttempts();
   void OnConnected(Attempt& attempt, std::unique_ptr<Transport> transport);
   void OnAttemptFailed(Attempt& attempt, ConnectFailure failure);
-  void OnIdle(Connection& connection);
-  void OnClosed(Connection& connection);
-  void OnIdleTimer();
-  bool AtLimit() const;
-  uint32_t CountWaiters();
 
   Loop& loop_;
   Dialer& dialer_;
   const ClusterConfig& config_;
   const EndpointConfig& endpoint_;
   ClusterMetrics& metrics_;
-  HttpLimits limits_;
-  IntrusiveList<ConnectionWaiter, WaiterTag> waiters_;
+  H2ClientContext http2_;
+  WaiterList waiters_;
+  WaiterList replays_;  // wait for a connection that was never used
   IntrusiveList<Attempt, AllTag> attempts_;
   IntrusiveList<Connection, AllTag> connections_;
-  IntrusiveList<Connection, IdleTag> idle_;  // the longest idle first
+  IntrusiveList<Connection, UsableTag> shared_;  // in use, with room; the best one last
+  IntrusiveList<Connection, UsableTag> idle_;    // the longest idle first
   Timer idle_timer_;
-  uint32_t attempt_count_ = 0;
-  uint32_t connection_count_ = 0;
-  uint32_t idle_count_ = 0;
+  uint32_t waiting_ = 0;           // in waiters_ and replays_
+  uint32_t attempt_count_ = 0;     // attempts_
+  uint32_t connection_count_ = 0;  // connections_, but for shared ones that are draining
+  uint32_t idle_count_ = 0;        // idle_
+  bool multiplexes_;               // as the last connection did, or the next is thought to
   bool closing_ = false;
 };
 

@@ -1,0 +1,23 @@
+// HTTP/2 heads as a client needs them (RFC 9113 8.3): requests into fields, fields into responses.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "http/h2_session.h"
+#include "sluice/loop.h"
+#include "sluice/message.h"
+
+namespace sluice {
+
+// Fills `fields` with a request: pseudo-headers, then its fields in lower case, then our own. Text
+// that has to be made lives in the loop's scratch. An Upgrade is not offered: there is none in
+// HTTP/2 (RFC 9113 8.6), and an upstream that is not asked answers as it would without.
+void WriteH2RequestHead(Loop& loop, const RequestHead& head, std::string_view scheme,
+                        std::vector<H2Field>& fields);
+
+// Takes one field of a response into `head`, copied to its arena. nghttp2 has checked the grammar
+// of names and values, that :status has three digits, and Content-Length against the body.
+void AddH2ResponseField(ResponseHead& head, std::string_view name, std::string_view value);
+
+}  // namespace sluice
