@@ -53,6 +53,7 @@ void H2ServerCodec::OnEof() {
   }
   goodbye_ = Goodbye::kFinal;  // there is nobody to answer a PING
   session_.Goaway(H2Error::kNoError);
+  watch_.Set(host_.loop().Now());
 }
 
 void H2ServerCodec::OnTransportError() {
@@ -414,7 +415,7 @@ std::optional<TimePoint> H2ServerCodec::DeadlineOf(const H2ServerStream& stream)
   const bool half_closed = stream.request_state_ == RequestState::kTunnel &&
                            stream.response_state_ == ResponseState::kEnded;
   if (stream.queued_bytes() > 0) {
-    return stream.moved_at() + timeouts.write;
+    return WaitsForEver(stream) ? stream.moved_at() : stream.moved_at() + timeouts.write;
   }
   // A gRPC client with nothing to say owes nothing (docs/decisions/0007-grpc.md).
   const bool owes = stream.request_state_ == RequestState::kBody && !stream.request_paused_ &&
@@ -423,6 +424,11 @@ std::optional<TimePoint> H2ServerCodec::DeadlineOf(const H2ServerStream& stream)
     return stream.moved_at() + timeouts.body;
   }
   return std::nullopt;
+}
+
+// Behind the client's last byte no WINDOW_UPDATE comes that would open the stream's window.
+bool H2ServerCodec::WaitsForEver(const H2ServerStream& stream) const {
+  return eof_ && stream.queued_bytes() > 0 && host_.transport().queued_bytes() == 0;
 }
 
 void H2ServerCodec::StartWatch() {
@@ -443,6 +449,7 @@ void H2ServerCodec::OnWatch() {
   if (untaken == 0 || untaken < before) transport_moved_at_ = now;
   TimePoint next = now + timeouts.write;
   if (timeouts.body != Duration::zero()) next = std::min(next, now + timeouts.body);
+  if (eof_) next = std::min(next, now + timeouts.linger);
 
   if (transport.queued_bytes() > 0) {
     // It is the connection that does not move, and no stream of it can.
@@ -467,7 +474,11 @@ void H2ServerCodec::OnWatch() {
 }
 
 void H2ServerCodec::OnStalled(H2ServerStream& stream) {
-  if (stream.queued_bytes() > 0) {
+  if (WaitsForEver(stream)) {
+    stream.record_.detail = "client_closed_mid_response";
+    ResetReceiver(stream, StreamEnd::kClientGone);
+    BreakOff(stream, StreamEnd::kClientGone);
+  } else if (stream.queued_bytes() > 0) {
     stream.record_.detail = "write_timeout";
     ResetReceiver(stream, StreamEnd::kClientTimeout);
     BreakOff(stream, StreamEnd::kClientTimeout);

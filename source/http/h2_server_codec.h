@@ -82,6 +82,7 @@ class H2ServerCodec final : public ServerCodec, private H2SessionEvents, private
 
   void StartWatch();
   void OnWatch();
+  bool WaitsForEver(const H2ServerStream& stream) const;
   std::optional<TimePoint> DeadlineOf(const H2ServerStream& stream) const;
   void OnStalled(H2ServerStream& stream);
   void DropStuck();

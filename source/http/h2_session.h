@@ -25,6 +25,7 @@
 
 #include "base/intrusive_list.h"
 #include "http/h2_flood_guard.h"
+#include "http/h2_frame_rules.h"
 #include "http/h2_stream.h"
 #include "http/http_options.h"
 #include "sluice/loop.h"
@@ -209,6 +210,7 @@ class H2Session final : private Flushable {
   void Deliver(H2Stream& stream, std::string_view bytes, bool end_stream);
   void DeliverArrived(H2Stream& stream);
   void Account(H2Flood flood);
+  void Judge(uint32_t error);
 
   // Out.
   bool SubmitHead(H2Stream& stream, int32_t id, const std::vector<H2Field>& fields,
@@ -236,6 +238,7 @@ class H2Session final : private Flushable {
   H2SessionEvents& events_;
   nghttp2_session* session_ = nullptr;
   H2FloodGuard floods_;
+  H2FrameRules rules_{session_};
   const HttpLimits& limits_;
   std::vector<H2Stream*> opening_;  // of a client: whose request is not framed yet
   IntrusiveList<H2Stream, H2PendingTag> pending_;

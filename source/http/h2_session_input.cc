@@ -43,6 +43,7 @@ H2Stream* H2Session::Find(int32_t id) const {
 }
 
 void H2Session::OnFrameHeader(const nghttp2_frame_hd& header) {
+  Judge(rules_.OnFrameHeader(header, role_ == H2Role::kServer));
   const bool ack = (header.flags & NGHTTP2_FLAG_ACK) != 0;
   switch (header.type) {
     case NGHTTP2_DATA:
@@ -86,6 +87,10 @@ void H2Session::Account(H2Flood flood) {
   if (failed_ || floods_.Take(flood, loop_.Now())) return;
   Goaway(H2Error::kEnhanceYourCalm);
   events_.OnFlood(flood);
+}
+
+void H2Session::Judge(uint32_t error) {
+  if (error != NGHTTP2_NO_ERROR) Goaway(static_cast<H2Error>(error));
 }
 
 int H2Session::OnBlockBegin(int32_t id, int category) {
@@ -132,7 +137,9 @@ void H2Session::OnFrame(const nghttp2_frame& frame) {
       if (H2Stream* const stream = Find(frame.hd.stream_id)) stream->reset_by_peer_ = true;
       break;
     case NGHTTP2_SETTINGS:
-      if ((frame.hd.flags & NGHTTP2_FLAG_ACK) == 0) events_.OnPeerSettings();
+      if ((frame.hd.flags & NGHTTP2_FLAG_ACK) != 0) break;
+      Judge(rules_.OnSettingsApplied());
+      events_.OnPeerSettings();
       break;
     case NGHTTP2_PING:
       if (noticed_ && IsNoticeAck(frame.ping)) events_.OnNoticeAcknowledged();
