@@ -323,7 +323,7 @@ void SimH2Session::OnPing(const SimFrame& frame) {
     pings_sent_.pop_front();
   } else {
     ++pings_;
-    if (ack_pings_) {
+    if (ack_pings_ && rest_of_block_.empty()) {
       SendFrame(PingFrame(frame.payload, true));
     } else {
       withheld_pings_.push_back(frame.payload);

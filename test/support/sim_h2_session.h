@@ -98,6 +98,9 @@ class SimH2Session {
   // Of a client: a new stream.
   SimH2Stream& Open(const SimFields& fields, bool end_stream);
   void SendHead(SimH2Stream& stream, const SimFields& fields, bool end_stream);
+  // The same in two parts: a HEADERS frame that does not end its block, and the CONTINUATION.
+  SimH2Stream& OpenPartly(const SimFields& fields);
+  void FinishPartly();
   void SendInterim(SimH2Stream& stream, const SimFields& fields) {
     SendHead(stream, fields, false);
   }
@@ -155,6 +158,7 @@ class SimH2Session {
   bool SendOnePiece(SimH2Stream& stream);
   void End(SimH2Stream& stream);
   void NoteOver(SimH2Stream& stream) { stream.over_at = loop_.Now(); }
+  SimH2Stream& NewStream(const SimFields& fields);
   void WriteBlock(uint32_t stream, const SimFields& fields, bool end_stream);
 
   const Role role_;
@@ -173,6 +177,7 @@ class SimH2Session {
   bool block_ends_stream_ = false;
   std::vector<SimH2Goaway> goaways_;
   std::optional<uint32_t> our_goaway_;
+  std::string rest_of_block_;  // of OpenPartly
   std::deque<std::string> withheld_pings_;
   std::deque<std::string> pings_sent_;
   std::string complaint_;

@@ -40,7 +40,7 @@ void SimH2Session::WriteBlock(uint32_t stream, const SimFields& fields, bool end
   Write(std::move(frames));
 }
 
-SimH2Stream& SimH2Session::Open(const SimFields& fields, bool end_stream) {
+SimH2Stream& SimH2Session::NewStream(const SimFields& fields) {
   SimH2Stream& stream = streams_[next_stream_];
   stream.id = next_stream_;
   next_stream_ += 2;
@@ -51,8 +51,27 @@ SimH2Stream& SimH2Session::Open(const SimFields& fields, bool end_stream) {
   for (const auto& [name, value] : fields) {
     if (name == ":method") stream.in.method = value;
   }
+  return stream;
+}
+
+SimH2Stream& SimH2Session::Open(const SimFields& fields, bool end_stream) {
+  SimH2Stream& stream = NewStream(fields);
   SendHead(stream, fields, end_stream);
   return stream;
+}
+
+SimH2Stream& SimH2Session::OpenPartly(const SimFields& fields) {
+  SimH2Stream& stream = NewStream(fields);
+  const std::string block = encoder_.Encode(fields);
+  rest_of_block_ = EncodeFrame({h2::kContinuation, h2::kEndHeaders, stream.id, block.substr(1)});
+  SendFrame({h2::kHeaders, h2::kEndStream, stream.id, block.substr(0, 1)});
+  stream.out_ended = true;
+  return stream;
+}
+
+void SimH2Session::FinishPartly() {
+  Write(std::exchange(rest_of_block_, {}));
+  if (ack_pings_) AckPings();  // which must not interrupt the block
 }
 
 void SimH2Session::SendHead(SimH2Stream& stream, const SimFields& fields, bool end_stream) {
