@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "lifecycle/exit_code.h"
 #include "support/proxy_sim.h"
 
 namespace sluice {
@@ -21,7 +22,7 @@ using testing::Pair;
 class GrpcSimTest : public testing::Test {
  protected:
   void Build(ProxySimOptions options = {}) {
-    options.cluster.protocol = ClusterProtocol::kHttp2;
+    options.cluster.protocol = UpstreamProtocol::kHttp2;
     sim_ = std::make_unique<ProxySim>(1, options);
     client_ = sim_->ConnectH2();
   }
@@ -197,7 +198,7 @@ class GrpcDrainTest : public GrpcSimTest {
     ASSERT_EQ(sim_->log.size(), 1u);
     EXPECT_EQ(LastRecord().end, StreamEnd::kCut);
     EXPECT_EQ(LastRecord().protocol, Protocol::kGrpc);
-    EXPECT_EQ(sim_->controller.report().cut[static_cast<size_t>(Protocol::kGrpc)], 1u);
+    EXPECT_EQ(sim_->controller.exit_code(), kExitCut);
   }
 };
 
