@@ -79,7 +79,8 @@ H2Session::~H2Session() { nghttp2_session_del(session_); }
 bool H2Session::SendRequest(H2Stream& stream, const std::vector<H2Field>& fields, bool end_stream) {
   if (over_ || nghttp2_session_check_request_allowed(session_) == 0) return false;
   if (!SubmitHead(stream, -1, fields, end_stream)) return false;
-  opening_.push_back(&stream);
+  stream.opening_ = true;
+  ++opening_;
   return true;
 }
 
@@ -149,7 +150,6 @@ void H2Session::ResetStream(H2Stream& stream, H2Error error) {
   if (std::exchange(stream.reset_, true)) return;
   stream.UnlinkAll();
   nghttp2_session_set_stream_user_data(session_, stream.id_, nullptr);
-  std::erase(opening_, &stream);
   nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream.id_, static_cast<uint32_t>(error));
   if (stream.open_) ++own_resets_;
   loop_.FlushLater(*this);
@@ -171,8 +171,9 @@ bool H2Session::Congested(const H2Stream& stream) const {
 
 void H2Session::Forget(H2Stream& stream) {
   stream.UnlinkAll();
-  if (stream.open_) nghttp2_session_set_stream_user_data(session_, stream.id_, nullptr);
-  std::erase(opening_, &stream);
+  if (stream.open_ || stream.opening_) {
+    nghttp2_session_set_stream_user_data(session_, stream.id_, nullptr);
+  }
 }
 
 void H2Session::Notice() {
@@ -245,7 +246,7 @@ void H2Session::SendAll() {
 
 void H2Session::Pump() {
   // A client's requests are opened by the sending of their heads, and only then have a body.
-  if (!opening_.empty()) Send();
+  if (opening_ > 0) Send();
   waiting_.ForEach([this](H2Stream& stream) { SubmitBody(stream); });
   if (goaway_ == Goodbye::kWanted) {
     goaway_ = Goodbye::kSent;
@@ -359,13 +360,13 @@ void H2Session::Settle(H2Stream& stream) {
 void H2Session::OnFrameSent(const nghttp2_frame& frame) {
   switch (frame.hd.type) {
     case NGHTTP2_HEADERS:
-      if (!opening_.empty()) {
-        std::erase_if(opening_, [&](H2Stream* stream) {
-          if (stream->id_ != frame.hd.stream_id) return false;
+      if (frame.headers.cat == NGHTTP2_HCAT_REQUEST) {
+        --opening_;
+        if (H2Stream* const stream = Find(frame.hd.stream_id)) {
+          stream->opening_ = false;
           stream->open_ = true;
           MarkPending(*stream);
-          return true;
-        });
+        }
       }
       break;
     case NGHTTP2_RST_STREAM:
@@ -400,15 +401,16 @@ void H2Session::OnFrameSent(const nghttp2_frame& frame) {
 // A request that the peer's GOAWAY overtook.
 void H2Session::OnFrameNotSent(const nghttp2_frame& frame) {
   if (frame.hd.type == NGHTTP2_RST_STREAM && own_resets_ > 0) --own_resets_;
-  if (frame.hd.type != NGHTTP2_HEADERS) return;
-  const auto opening = std::find_if(opening_.begin(), opening_.end(), [&](H2Stream* stream) {
-    return stream->id_ == frame.hd.stream_id;
-  });
-  if (opening == opening_.end()) return;
-  H2Stream& stream = **opening;
-  opening_.erase(opening);
-  stream.reset_ = true;
-  events_.OnStreamReset(stream, H2Error::kRefusedStream, true);
+  if (frame.hd.type != NGHTTP2_HEADERS || frame.headers.cat != NGHTTP2_HCAT_REQUEST) return;
+  --opening_;
+  H2Stream* const stream = Find(frame.hd.stream_id);
+  if (stream == nullptr) return;  // it was reset before it left
+  // nghttp2 closes the stream now, which is no news any more.
+  nghttp2_session_set_stream_user_data(session_, frame.hd.stream_id, nullptr);
+  stream->opening_ = false;
+  stream->reset_ = true;
+  stream->UnlinkAll();
+  events_.OnStreamReset(*stream, H2Error::kRefusedStream, true);
 }
 
 void H2Session::TellLeft() {

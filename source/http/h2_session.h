@@ -240,7 +240,6 @@ class H2Session final : private Flushable {
   H2FloodGuard floods_;
   H2FrameRules rules_{session_};
   const HttpLimits& limits_;
-  std::vector<H2Stream*> opening_;  // of a client: whose request is not framed yet
   IntrusiveList<H2Stream, H2PendingTag> pending_;
   IntrusiveList<H2Stream, H2WaitingTag> waiting_;
   Sender sender_{*this};
@@ -248,6 +247,7 @@ class H2Session final : private Flushable {
   uint64_t written_ = 0;                           // bytes given to the transport
   size_t block_bytes_ = 0;                         // on the wire, of the header block that is read
   size_t decoded_bytes_ = 0;  // of its fields, as SETTINGS_MAX_HEADER_LIST_SIZE counts them
+  uint32_t opening_ = 0;      // of a client: requests that are not framed yet
   uint32_t own_resets_ = 0;   // RST_STREAM frames submitted by us and not framed yet
   H2Role role_;
   Goodbye goaway_ = Goodbye::kNone;

@@ -14,7 +14,8 @@ void H2Stream::RecycleStream() {
   moved_at_ = {};
   id_ = 0;
   out_ = Out::kHead;
-  open_ = reset_ = reset_by_peer_ = in_ended_ = end_arrived_ = block_arrived_ = paused_ = false;
+  opening_ = open_ = reset_ = reset_by_peer_ = in_ended_ = end_arrived_ = block_arrived_ = paused_ =
+      false;
   data_submitted_ = data_deferred_ = trailers_follow_ = was_congested_ = false;
 }
 

@@ -75,7 +75,8 @@ class H2Stream : public ListHook<H2PendingTag>,
   TimePoint moved_at_{};
   int32_t id_ = 0;
   Out out_ = Out::kHead;
-  bool open_ = false;  // nghttp2 knows it
+  bool opening_ = false;  // of a client: it waits to be known
+  bool open_ = false;     // nghttp2 knows it
   bool reset_ = false;
   bool reset_by_peer_ = false;
   bool in_ended_ = false;
