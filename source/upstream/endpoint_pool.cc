@@ -152,10 +152,11 @@ void EndpointPool::Enqueue(ConnectionWaiter& waiter, WaiterList& queue) {
   waiter.OnQueued(waiting_);
 }
 
-// A replay waits for a connection of its own, unless there can be none: then any has to do.
-ConnectionWaiter* EndpointPool::NextWaiter(const Connection& connection) {
-  const bool for_replays = connection.requests == 0 || (AtLimit() && attempt_count_ == 0);
-  if (for_replays && !replays_.empty()) return replays_.front();
+// A replay waits for a connection on which no exchange has ended yet, in a refusal for instance;
+// unless there can be none: then any has to do.
+ConnectionWaiter* EndpointPool::NextWaiter(Connection& connection) {
+  const bool fresh = connection.requests == connection.get().active();
+  if (!replays_.empty() && (fresh || (AtLimit() && attempt_count_ == 0))) return replays_.front();
   return waiters_.empty() ? nullptr : waiters_.front();
 }
 
@@ -188,6 +189,7 @@ void EndpointPool::Serve(Connection& connection) {
     Hand(connection, *waiter);
   }
   Settle(connection);
+  if (waiting_ > 0 && !closing_) StartAttempts();
 }
 
 // ---- connections
@@ -317,7 +319,6 @@ void EndpointPool::OnConnected(Attempt& attempt, std::unique_ptr<Transport> tran
   auto* const connection = new Connection(*this, std::move(transport), http2);
   connections_.PushBack(connection);
   Serve(*connection);
-  if (!http2) StartAttempts();  // it may have been meant to carry more than one
 }
 
 void EndpointPool::OnAttemptFailed(Attempt& attempt, ConnectFailure failure) {

@@ -67,7 +67,7 @@ enum class Replay : uint8_t {
 
 // What a request needs from the connection it gets.
 struct ConnectionNeeds {
-  Replay replay = Replay::kNone;  // other than kNone: one that was never used before
+  Replay replay = Replay::kNone;  // other than kNone: a fresh one
   bool checked = false;  // a reused one is looked at first: for a request that cannot be replayed
 };
 
@@ -99,7 +99,7 @@ class EndpointPool {
   using WaiterList = IntrusiveList<ConnectionWaiter, WaiterTag>;
 
   void Enqueue(ConnectionWaiter& waiter, WaiterList& queue);
-  ConnectionWaiter* NextWaiter(const Connection& connection);
+  ConnectionWaiter* NextWaiter(Connection& connection);
   Connection* FindUsable(ConnectionNeeds needs);
   void Hand(Connection& connection, ConnectionWaiter& waiter);
   void Serve(Connection& connection);
@@ -128,7 +128,7 @@ class EndpointPool {
   ClusterMetrics& metrics_;
   H2ClientContext http2_;
   WaiterList waiters_;
-  WaiterList replays_;  // wait for a connection that was never used
+  WaiterList replays_;  // wait for a fresh connection
   IntrusiveList<Attempt, AllTag> attempts_;
   IntrusiveList<Connection, AllTag> connections_;
   IntrusiveList<Connection, UsableTag> shared_;  // in use, with room; the best one last

@@ -726,7 +726,9 @@ TEST_F(HostileUpstreamTest, FramesOfAStreamThatIsOverAreLetGo) {
 }
 
 TEST_F(HostileUpstreamTest, BytesThatAreNotHttp2) {
-  Connect({}, /*settings=*/false);
+  SimH2Options options;
+  options.ack_settings = false;
+  Connect(options, /*settings=*/false);
   TestExchange& get = Send("GET", "/");
   Upstream([](auto& u) { u.session().Write("HTTP/1.1 400 Bad Request\r\n\r\n"); });
   ExpectFailure(get, Kind::kProtocol, "upstream_broke_http2_connection");
