@@ -5,6 +5,7 @@
 #include "config/checker.h"
 #include "config/loader.h"
 #include "lifecycle/exit_code.h"
+#include "server/tls_setup.h"
 
 namespace sluice {
 namespace {
@@ -29,7 +30,13 @@ int RunCheck(const CheckCommand& command, const Terminal& terminal) {
     terminal.Error(config.error().message);
     return kExitUsage;
   }
-  const auto warnings = CheckConfig(*config);
+  const auto tls_warnings = CheckTls(*config, std::chrono::system_clock::now());
+  if (!tls_warnings) {
+    terminal.Error(tls_warnings.error().message);
+    return kExitUsage;
+  }
+  auto warnings = CheckConfig(*config);
+  warnings.insert(warnings.end(), tls_warnings->begin(), tls_warnings->end());
   for (const std::string& warning : warnings) terminal.Warning(warning);
   if (command.strict && !warnings.empty()) {
     terminal.Error(command.config_file + ": " + Count(warnings.size(), "warning") +

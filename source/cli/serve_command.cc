@@ -10,6 +10,7 @@
 #include "config/duration.h"
 #include "config/loader.h"
 #include "lifecycle/exit_code.h"
+#include "server/tls_setup.h"
 
 namespace sluice {
 namespace {
@@ -85,7 +86,13 @@ int RunServe(const ServeCommand& command, const Terminal& terminal) {
     terminal.Error(options.error().message);
     return kExitUsage;
   }
-  const std::vector<std::string> warnings = CheckConfig(options->config);
+  const auto tls_warnings = CheckTls(options->config, std::chrono::system_clock::now());
+  if (!tls_warnings) {
+    terminal.Error(tls_warnings.error().message);
+    return kExitUsage;
+  }
+  std::vector<std::string> warnings = CheckConfig(options->config);
+  warnings.insert(warnings.end(), tls_warnings->begin(), tls_warnings->end());
   const std::string how_to_stop = HowToStop(options->config.drain);
   // With a JSON log on the same stream, only a person may be greeted.
   const bool greet = terminal.interactive || options->config.log.format == LogFormat::kText;

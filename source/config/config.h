@@ -84,11 +84,48 @@ struct VirtualHost {
   std::vector<RouteConfig> routes;   // first match wins
 };
 
+enum class TlsMinVersion : uint8_t { k12, k13 };
+enum class ClientAuth : uint8_t { kOff, kOptional, kRequired };
+
+// A certificate of a listener, in PEM files.
+struct CertificateConfig {
+  std::string cert;                       // with its chain
+  std::string key;                        // without a passphrase
+  std::vector<std::string> server_names;  // empty: those it is made out to
+};
+
+struct ListenerTlsConfig {
+  std::vector<CertificateConfig> certificates;  // the first is for clients that name nobody
+  ClientAuth client_auth = ClientAuth::kOff;
+  std::string ca;  // whose client certificates are trusted
+  TlsMinVersion min_version = TlsMinVersion::k12;
+  std::string ciphers;        // of TLS 1.2; empty: ours
+  std::string cipher_suites;  // of TLS 1.3; empty: ours
+  bool session_tickets = true;
+  std::vector<std::string> ticket_key_files;  // empty: random ones, of this process
+  Duration session_lifetime = std::chrono::hours(2);
+};
+
+struct ClusterTlsConfig {
+  bool verify = true;
+  std::string server_name;  // for SNI and verification; empty only without verify
+  std::string ca;           // empty: the system's
+  std::string cert;         // ours; empty: none
+  std::string key;
+  TlsMinVersion min_version = TlsMinVersion::k12;
+  std::string ciphers;
+  std::string cipher_suites;
+};
+
+// What becomes of x-forwarded-client-cert, which says who the client is by its certificate.
+enum class ForwardClientCert : uint8_t { kOff, kReplace, kAppend };
+
 struct ListenerTimeouts {
-  Duration header = std::chrono::seconds(10);  // first byte of a head to its end: 408
-  Duration idle = std::chrono::seconds(60);    // between requests
-  Duration body = std::chrono::seconds(30);    // without a byte of an unfinished request body: 408
-  Duration write = std::chrono::seconds(30);   // without the client taking a byte: cut
+  Duration handshake = std::chrono::seconds(10);  // of TLS
+  Duration header = std::chrono::seconds(10);     // first byte of a head to its end: 408
+  Duration idle = std::chrono::seconds(60);       // between requests
+  Duration body = std::chrono::seconds(30);   // without a byte of an unfinished request body: 408
+  Duration write = std::chrono::seconds(30);  // without the client taking a byte: cut
 };
 
 struct ListenerLimits {
@@ -136,7 +173,9 @@ struct ListenerConfig {
   bool allow_connect = false;
   bool forwarded = false;        // also write the Forwarded field (RFC 7239)
   bool trust_forwarded = false;  // keep and extend X-Forwarded-* of the client; otherwise replaced
-  std::string via = "sluice";    // pseudonym in Via; empty: no Via
+  ForwardClientCert forward_client_cert = ForwardClientCert::kOff;
+  std::string via = "sluice";            // pseudonym in Via; empty: no Via
+  std::optional<ListenerTlsConfig> tls;  // none: cleartext
   std::vector<VirtualHost> virtual_hosts;
 };
 
@@ -170,6 +209,7 @@ struct ClusterConfig {
   uint32_t max_idle = 256;                            // kept open per worker
   uint32_t max_pending = 1024;  // requests waiting for a connection, per worker: 503 above
   uint64_t max_requests_per_connection = 0;  // 0: no limit
+  std::optional<ClusterTlsConfig> tls;       // none: cleartext
 };
 
 enum class DrainStrategy : uint8_t { kImmediate, kGradual };
@@ -211,11 +251,16 @@ struct LogConfig {
   std::string path = "stderr";
 };
 
+struct TlsConfig {
+  Duration reload_interval = std::chrono::seconds(10);  // between looks at the files; 0: none
+};
+
 struct Config {
   uint32_t workers = 0;          // 0: one for each CPU the process may use
   uint32_t max_connections = 0;  // of the process; 0: no limit
   std::vector<ListenerConfig> listeners;
   std::vector<ClusterConfig> clusters;
+  TlsConfig tls;
   DrainConfig drain;
   AdminConfig admin;
   AccessLogConfig access_log;

@@ -100,11 +100,12 @@ class Writer final : public FieldVisitor {
       return Line(name, std::string(rule.word_for_zero));
     Line(name, rule.unit == NumberUnit::kBytes ? FormatByteSize(value) : std::to_string(value));
   }
-  void DoWord(std::string_view name, size_t& index,
-              std::span<const std::string_view> words) override {
+  void DoWord(std::string_view name, size_t& index, std::span<const std::string_view> words,
+              const void*) override {
     Line(name, std::string(words[index]));
   }
 
+  bool Wants(std::string_view, bool present, const void*) override { return present; }
   void BeginSection(std::string_view name, std::string_view) override {
     Line(name, "");
     ++depth_;

@@ -49,8 +49,8 @@ class KeyCollector final : public FieldVisitor {
     Add(name, std::move(type), std::move(shown));
   }
 
-  void DoWord(std::string_view name, size_t& index,
-              std::span<const std::string_view> words) override {
+  void DoWord(std::string_view name, size_t& index, std::span<const std::string_view> words,
+              const void*) override {
     std::string type;
     for (const std::string_view word : words) {
       type += (type.empty() ? "" : ", ") + std::string(word);
@@ -58,8 +58,10 @@ class KeyCollector final : public FieldVisitor {
     Add(name, std::move(type), std::string(words[index]));
   }
 
+  bool Wants(std::string_view, bool, const void*) override { return optional_ = true; }
   void BeginSection(std::string_view name, std::string_view shorthand) override {
-    Add(name, "section", "{}", Shape::kSection, shorthand);
+    const char* absent = std::exchange(optional_, false) ? "none" : "{}";
+    Add(name, "section", absent, Shape::kSection, shorthand);
     Enter(ConfigKeyPath(section(), name));
   }
   void EndSection() override { levels_.pop_back(); }
@@ -115,6 +117,7 @@ class KeyCollector final : public FieldVisitor {
   }
 
   std::vector<Level> levels_{Level{}};
+  bool optional_ = false;  // the section that begins next
   std::vector<ConfigKey> keys_;
   std::set<std::string> seen_;
 };

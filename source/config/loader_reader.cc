@@ -209,9 +209,9 @@ void ConfigReader::DoNumber(std::string_view name, uint64_t& value, const Number
 }
 
 void ConfigReader::DoWord(std::string_view name, size_t& index,
-                          std::span<const std::string_view> words) {
+                          std::span<const std::string_view> words, const void* at) {
   const std::vector<std::string> known(words.begin(), words.end());
-  const ConfigNode* node = FindScalar(name, Joined(known), nullptr);
+  const ConfigNode* node = FindScalar(name, Joined(known), at);
   if (node == nullptr) return;
   const auto found = std::find(known.begin(), known.end(), node->text);
   if (found != known.end()) {
@@ -221,6 +221,12 @@ void ConfigReader::DoWord(std::string_view name, size_t& index,
   Report(node->at, PathOf(name),
          QuotedForMessage(node->text) + " is unknown; expected " +
              (known.size() > 1 ? "one of " : "") + Joined(known) + DidYouMean(node->text, known));
+}
+
+bool ConfigReader::Wants(std::string_view name, bool, const void* at) {
+  const ConfigNode* node = Find(name);
+  if (node != nullptr) positions_->Set(at, node->at);
+  return node != nullptr;
 }
 
 void ConfigReader::BeginSection(std::string_view name, std::string_view shorthand) {

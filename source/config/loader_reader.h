@@ -52,8 +52,9 @@ class ConfigReader final : public FieldVisitor {
  protected:
   void DoNumber(std::string_view name, uint64_t& value, const NumberRule& rule,
                 const void* at) override;
-  void DoWord(std::string_view name, size_t& index,
-              std::span<const std::string_view> words) override;
+  void DoWord(std::string_view name, size_t& index, std::span<const std::string_view> words,
+              const void* at) override;
+  bool Wants(std::string_view name, bool present, const void* at) override;
   void BeginSection(std::string_view name, std::string_view shorthand) override;
   void EndSection() override;
   size_t BeginList(std::string_view name, size_t size, const FieldOptions& options,

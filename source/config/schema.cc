@@ -1,5 +1,7 @@
 #include "config/schema.h"
 
+#include "config/schema_tls.h"
+
 namespace sluice {
 namespace {
 
@@ -107,6 +109,7 @@ void VisitVirtualHost(FieldVisitor& v, VirtualHost& c) {
 }
 
 void VisitTimeouts(FieldVisitor& v, ListenerTimeouts& c) {
+  v.Time("handshake", c.handshake, std::chrono::milliseconds(1));
   v.Time("header", c.header);
   v.Time("idle", c.idle);
   v.Time("body", c.body);
@@ -172,6 +175,7 @@ void VisitListener(FieldVisitor& v, ListenerConfig& c) {
            {"virtual_hosts",
             [&] { v.List("virtual_hosts", c.virtual_hosts, VisitVirtualHost, kRequired); }}},
           /*current=*/2, /*required=*/true);
+  v.Optional("tls", c.tls, VisitListenerTls);
   v.Number("backlog", c.backlog, {.min = 1, .max = 65'535});
   v.Section("timeouts", c.timeouts, VisitTimeouts);
   v.Section("limits", c.limits, VisitLimits);
@@ -180,6 +184,7 @@ void VisitListener(FieldVisitor& v, ListenerConfig& c) {
   v.Flag("allow_connect", c.allow_connect);
   v.Flag("forwarded", c.forwarded);
   v.Flag("trust_forwarded", c.trust_forwarded);
+  v.Word("forward_client_cert", c.forward_client_cert, {"off", "replace", "append"});
   v.Text("via", c.via, kVia);
 }
 
@@ -198,6 +203,7 @@ void VisitCluster(FieldVisitor& v, ClusterConfig& c) {
   v.List("endpoints", c.endpoints, VisitEndpoint, kRequired, "address");
   v.Word("protocol", c.protocol, {"http1", "http2", "auto"});
   v.Section("http2", c.http2, VisitClusterHttp2);
+  v.Optional("tls", c.tls, VisitClusterTls);
   v.Word("load_balancing", c.load_balancing, {"round_robin", "least_request"});
   v.Time("connect_timeout", c.connect_timeout, std::chrono::milliseconds(1));
   v.Time("idle_timeout", c.idle_timeout);
@@ -253,6 +259,7 @@ void VisitConfig(FieldVisitor& v, Config& c) {
   v.Text("pid_file", c.pid_file, kFile);
   v.List("listeners", c.listeners, VisitListener, kRequired);
   v.List("clusters", c.clusters, VisitCluster);
+  v.Section("tls", c.tls, VisitTls);
   v.Section("drain", c.drain, VisitDrain);
   v.Section("admin", c.admin, VisitAdmin, "address");
   v.Section("access_log", c.access_log, VisitAccessLog, "path");

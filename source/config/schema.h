@@ -9,6 +9,7 @@
 #include <functional>
 #include <initializer_list>
 #include <limits>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -69,7 +70,7 @@ class FieldVisitor {
   template <typename E>
   void Word(std::string_view name, E& value, std::initializer_list<std::string_view> words) {
     auto index = static_cast<size_t>(value);
-    DoWord(name, index, {words.begin(), words.size()});
+    DoWord(name, index, {words.begin(), words.size()}, &value);
     value = static_cast<E>(index);
   }
 
@@ -80,6 +81,14 @@ class FieldVisitor {
     BeginSection(name, shorthand);
     visit(*this, value);
     EndSection();
+  }
+
+  // A section that may be absent, and then means something else than its defaults.
+  template <typename T>
+  void Optional(std::string_view name, std::optional<T>& value, void (*visit)(FieldVisitor&, T&)) {
+    if (!Wants(name, value.has_value(), &value)) return;
+    if (!value) value.emplace();
+    Section(name, *value, visit);
   }
 
   // A list of sections.
@@ -105,8 +114,10 @@ class FieldVisitor {
  protected:
   virtual void DoNumber(std::string_view name, uint64_t& value, const NumberRule& rule,
                         const void* at) = 0;
-  virtual void DoWord(std::string_view name, size_t& index,
-                      std::span<const std::string_view> words) = 0;
+  virtual void DoWord(std::string_view name, size_t& index, std::span<const std::string_view> words,
+                      const void* at) = 0;
+  // Whether to visit the optional section that begins next; `present`: the value has one.
+  virtual bool Wants(std::string_view name, bool present, const void* at) = 0;
   virtual void BeginSection(std::string_view name, std::string_view shorthand) = 0;
   virtual void EndSection() = 0;
   // Returns how many elements there are to visit.

@@ -37,5 +37,9 @@ extern const TextRule kAccessLogPath;  // "off", "stdout" or a file
 extern const TextRule kAccessLogText;  // as proxy/access_log_format.h compiles it; or empty
 extern const TextRule kLogPath;        // "stderr", "stdout" or a file
 extern const TextRule kFile;           // a path, or empty
+extern const TextRule kNeededFile;     // a path
+extern const TextRule kServerName;  // of a certificate: "example.com", "*.example.com"; lower case
+extern const TextRule kPeerName;    // of TLS's peer: a host name or an IP address, or empty
+extern const TextRule kCiphers;     // names between colons, or empty
 
 }  // namespace sluice

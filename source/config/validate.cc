@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "config/suggest.h"
+#include "config/validate_tls.h"
 
 namespace sluice {
 namespace {
@@ -75,6 +76,7 @@ class Validator {
   }
 
   void ValidateCluster(const ClusterConfig& cluster) {
+    ValidateClusterTls(cluster, positions_, problems_);
     std::set<std::string> seen;
     bool some_weight = cluster.endpoints.empty();
     for (const EndpointConfig& endpoint : cluster.endpoints) {
@@ -91,6 +93,7 @@ class Validator {
   }
 
   void ValidateListener(const ListenerConfig& listener) {
+    ValidateListenerTls(listener, positions_, problems_);
     std::map<std::string, const std::string*> domains;
     ValidateNames(listener.virtual_hosts, "virtual host");
     for (const VirtualHost& host : listener.virtual_hosts) {

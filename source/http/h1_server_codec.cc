@@ -143,6 +143,7 @@ void H1ServerCodec::DispatchRequest() {
   CountStream();
   const HttpOptions& options = host_.options();
   RequestHead& head = stream.request_;
+  if (host_.downstream().tls) head.scheme = "https";
   const bool end_stream = request_framing_ == H1Framing::kNone;
   // RFC 9110 7.8: a server may ignore Upgrade; after a body the switch would have no clear place.
   if (!end_stream) head.upgrade = {};

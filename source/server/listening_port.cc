@@ -30,10 +30,11 @@ ListeningPort::ListeningPort(const ListenerConfig& config, const Snapshot::Liste
           "sluice_connections_over_limit_total",
           "Times a connection met the limit: it was made to wait, or answered 503.",
           {{"listener", config.name}})),
+      tls_(compiled.tls),
       retry_(services.loop.timers(), Delegate::Bind<&ListeningPort::OnRetry>(this)),
       listener_(
           services.loop, std::move(fd),
-          [this](std::unique_ptr<Transport> transport) { OnAccept(std::move(transport)); },
+          [this](std::unique_ptr<Transport> transport) { OnAccept(Secured(std::move(transport))); },
           services.shard.Counter("sluice_accept_errors_total",
                                  "accept4 failed: out of descriptors or memory.",
                                  {{"listener", config.name}})) {
@@ -42,6 +43,7 @@ ListeningPort::ListeningPort(const ListenerConfig& config, const Snapshot::Liste
   context_.request_log = rejecting_.request_log = services.request_log;
   context_.handler = &proxy_;
   context_.on_connection_closed = [this] { OnClosed(); };
+  if (tls_ != nullptr) tls_metrics_ = TlsHandshakeMetrics::OfListener(services.shard, config.name);
   rejecting_.handler = &overloaded_;
   rejecting_.options.limits.requests_per_connection = 1;
 }
@@ -58,6 +60,11 @@ bool ListeningPort::TryTake() {
   if (budgets_.process.TryTake()) return true;
   budgets_.listener.Return();
   return false;
+}
+
+std::unique_ptr<Transport> ListeningPort::Secured(std::unique_ptr<Transport> transport) {
+  if (tls_ == nullptr) return transport;
+  return TlsTransport::Accept(loop_, std::move(transport), tls_, *tls_metrics_);
 }
 
 void ListeningPort::OnAccept(std::unique_ptr<Transport> transport) {

@@ -5,9 +5,11 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "http/connection_manager.h"
 #include "net/listener.h"
+#include "net/tls_transport.h"
 #include "proxy/proxy.h"
 #include "server/connection_budget.h"
 #include "server/snapshot.h"
@@ -38,6 +40,9 @@ class ListeningPort {
 
   void StartAccepting() { listener_.Resume(); }
 
+  // For connections from now on; only where there is TLS already.
+  void SetTls(std::shared_ptr<const TlsServerContext> context) { tls_ = std::move(context); }
+
   // Empties the accept queue into the connection manager, then closes the socket.
   void StopAccepting();
 
@@ -48,6 +53,7 @@ class ListeningPort {
     void OnRequest(ServerStream& stream, bool end_stream) override;
   };
 
+  std::unique_ptr<Transport> Secured(std::unique_ptr<Transport> transport);
   void OnAccept(std::unique_ptr<Transport> transport);
   bool TryTake();  // a place in both budgets
   void Admit(std::unique_ptr<Transport> transport);
@@ -64,6 +70,8 @@ class ListeningPort {
   ListenerContext context_;
   ListenerContext rejecting_;
   MetricCell& over_limit_;
+  std::shared_ptr<const TlsServerContext> tls_;  // null: cleartext
+  std::optional<TlsHandshakeMetrics> tls_metrics_;
   Timer retry_;
   // Accepted just as another worker took the last place: the head of the queue, so to speak.
   // Nothing of it is read until there is a place.

@@ -205,12 +205,15 @@ void Server::LogListening() const {
 }
 
 std::vector<std::string> Server::Describe() const {
-  const auto url = [](const std::string& address) {
-    return address.starts_with("unix:") ? address : "http://" + address;
+  const auto url = [](const std::string& address, bool tls = false) {
+    if (address.starts_with("unix:")) return address;
+    return (tls ? "https://" : "http://") + address;
   };
   std::vector<std::string> lines;
   for (size_t i = 0; i < addresses_.size(); ++i) {
-    lines.push_back("listener " + snapshot_->config.listeners[i].name + ": " + url(addresses_[i]));
+    const ListenerConfig& listener = snapshot_->config.listeners[i];
+    lines.push_back("listener " + listener.name + ": " +
+                    url(addresses_[i], listener.tls.has_value()));
   }
   if (admin_port_) lines.push_back("admin: " + url(admin_port_->address()));
   return lines;

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "server/tls_setup.h"
+
 namespace sluice {
 namespace {
 
@@ -29,6 +31,7 @@ HttpOptions OptionsFor(const ListenerConfig& listener, const DrainConfig& drain)
   options.limits.uri_bytes = listener.limits.uri_bytes;
   options.limits.body_bytes = listener.limits.body_bytes;
   options.limits.requests_per_connection = listener.limits.requests_per_connection;
+  options.timeouts.handshake = listener.timeouts.handshake;
   options.timeouts.header = listener.timeouts.header;
   options.timeouts.idle = listener.timeouts.idle;
   options.timeouts.body = listener.timeouts.body;
@@ -40,6 +43,29 @@ HttpOptions OptionsFor(const ListenerConfig& listener, const DrainConfig& drain)
   return options;
 }
 
+Result<void> AddTls(Snapshot* snapshot) {
+  for (size_t i = 0; i < snapshot->listeners.size(); ++i) {
+    const ListenerConfig& config = snapshot->config.listeners[i];
+    Snapshot::Listener& listener = snapshot->listeners[i];
+    if (!config.tls) continue;
+    auto keys = MakeTicketKeys(config, std::chrono::system_clock::now());
+    if (!keys) return tl::unexpected(keys.error());
+    listener.ticket_keys = *keys;
+    auto context =
+        TlsServerContext::Build(TlsOptionsOf(config, listener.options.http2_enabled), *keys);
+    if (!context) return tl::unexpected(context.error());
+    listener.tls = *context;
+  }
+  for (const ClusterConfig& config : snapshot->config.clusters) {
+    snapshot->cluster_tls.emplace_back();
+    if (!config.tls) continue;
+    auto context = TlsClientContext::Build(TlsOptionsOf(config));
+    if (!context) return tl::unexpected(context.error());
+    snapshot->cluster_tls.back() = *context;
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<std::shared_ptr<const Snapshot>> BuildSnapshot(Config config) {
@@ -49,8 +75,9 @@ Result<std::shared_ptr<const Snapshot>> BuildSnapshot(Config config) {
     auto router = Router::Build(listener.virtual_hosts);
     if (!router) return Fail("listener " + listener.name + ": " + router.error().message);
     snapshot->listeners.push_back({OptionsFor(listener, snapshot->config.drain), std::move(*router),
-                                   std::make_unique<Forwarding>(listener)});
+                                   std::make_unique<Forwarding>(listener), nullptr, nullptr});
   }
+  if (auto added = AddTls(snapshot.get()); !added) return tl::unexpected(added.error());
   if (snapshot->config.access_log.enabled) {
     auto line = AccessLogLine::FromConfig(snapshot->config.access_log);
     if (!line) return Fail("access_log.text_format: " + line.error().message);

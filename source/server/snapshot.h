@@ -7,6 +7,8 @@
 
 #include "config/config.h"
 #include "http/http_options.h"
+#include "net/tls_client_context.h"
+#include "net/tls_server_context.h"
 #include "proxy/access_log_format.h"
 #include "proxy/forwarding.h"
 #include "proxy/router.h"
@@ -20,14 +22,20 @@ struct Snapshot {
     HttpOptions options;
     std::unique_ptr<const Router> router;
     std::unique_ptr<const Forwarding> forwarding;
+    // Null without TLS. Changed certificates make further contexts, with the same ticket keys.
+    std::shared_ptr<const TlsServerContext> tls;
+    std::shared_ptr<TlsTicketKeys> ticket_keys;
   };
 
   Config config;
   std::vector<Listener> listeners;
+  // In the order of config.clusters; null without TLS.
+  std::vector<std::shared_ptr<const TlsClientContext>> cluster_tls;
   std::shared_ptr<const AccessLogLine> access_log_line;  // null: no access log
 };
 
-// Fails with what does not compile, naming the listener and the route.
+// Fails with what does not compile, naming the listener and the route, and with files of TLS that
+// cannot be used.
 Result<std::shared_ptr<const Snapshot>> BuildSnapshot(Config config);
 
 }  // namespace sluice

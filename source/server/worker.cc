@@ -26,9 +26,10 @@ Worker::Worker(std::shared_ptr<const Snapshot> snapshot, std::vector<Fd> sockets
         loop_, snapshot_->access_log_line,
         surroundings.log->AddChannel(AccessLogDropped(surroundings.shard)));
   }
-  for (const ClusterConfig& cluster : config.clusters) {
-    clusters_[cluster.name] =
-        std::make_unique<Cluster>(loop_, dialer_, cluster, surroundings.shard);
+  for (size_t i = 0; i < config.clusters.size(); ++i) {
+    const ClusterConfig& cluster = config.clusters[i];
+    clusters_[cluster.name] = std::make_unique<Cluster>(loop_, DialerFor(i, surroundings.shard),
+                                                        cluster, surroundings.shard);
   }
   const ListeningPort::Services services{loop_, connections_, clusters_, access_log_.get(),
                                          surroundings.shard};
@@ -41,6 +42,24 @@ Worker::Worker(std::shared_ptr<const Snapshot> snapshot, std::vector<Fd> sockets
 }
 
 Worker::~Worker() = default;
+
+Dialer& Worker::DialerFor(size_t cluster, MetricShard& shard) {
+  secure_dialers_.emplace_back();
+  const auto& context = snapshot_->cluster_tls[cluster];
+  if (context == nullptr) return dialer_;
+  const std::string& name = snapshot_->config.clusters[cluster].name;
+  secure_dialers_.back() = std::make_unique<SecureDialer>(
+      loop_, dialer_, context, TlsHandshakeMetrics::OfCluster(shard, name));
+  return secure_dialers_.back()->dialer;
+}
+
+void Worker::SetTls(size_t listener, std::shared_ptr<const TlsServerContext> context) {
+  ports_[listener]->SetTls(std::move(context));
+}
+
+void Worker::SetClusterTls(size_t cluster, std::shared_ptr<const TlsClientContext> context) {
+  secure_dialers_[cluster]->dialer.SetContext(std::move(context));
+}
 
 void Worker::Start(std::function<void()> accepting) {
   loop_.Post([this, accepting = std::move(accepting)] {

@@ -12,6 +12,7 @@
 #include "base/metrics.h"
 #include "net/fd.h"
 #include "net/socket_dialer.h"
+#include "net/tls_dialer.h"
 #include "net/uv_loop.h"
 #include "proxy/access_log.h"
 #include "server/listening_port.h"
@@ -53,11 +54,26 @@ class Worker {
   // Worker thread only.
   ConnectionManager& connections() { return connections_; }
   std::vector<ConnectionRecord> DescribeConnections(uint32_t worker_index);
+  // Certificates have changed: for connections from now on.
+  void SetTls(size_t listener, std::shared_ptr<const TlsServerContext> context);
+  void SetClusterTls(size_t cluster, std::shared_ptr<const TlsClientContext> context);
 
  private:
+  // How connections to a cluster with TLS are made.
+  struct SecureDialer {
+    SecureDialer(Loop& loop, Dialer& plain, std::shared_ptr<const TlsClientContext> context,
+                 TlsHandshakeMetrics counters)
+        : metrics(counters), dialer(loop, plain, std::move(context), metrics) {}
+    TlsHandshakeMetrics metrics;
+    TlsDialer dialer;
+  };
+
+  Dialer& DialerFor(size_t cluster, MetricShard& shard);
+
   std::shared_ptr<const Snapshot> snapshot_;
   UvLoop loop_;
   SocketDialer dialer_;
+  std::vector<std::unique_ptr<SecureDialer>> secure_dialers_;  // by cluster; null: cleartext
   std::unique_ptr<AccessLog> access_log_;
   ClusterMap clusters_;
   std::vector<std::unique_ptr<ListeningPort>> ports_;
