@@ -307,7 +307,7 @@ void ServerConnection::OnFlushTimer() {
 
 void ServerConnection::BeginDrain(TimePoint idle_grace_over) {
   draining_ = true;
-  EndSniffing();
+  if (sniffing_ && sniffed_ > 0) return;  // what it begins is told as soon as its codec is known
   if (state_ != State::kOpen) return;
   if (!codec_->BeginDrain()) {
     state_ = State::kIdleGrace;

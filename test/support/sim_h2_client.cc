@@ -48,10 +48,19 @@ void SimH2Client::OnConnected(std::unique_ptr<Transport> transport, int error) {
 void SimH2Client::Write(std::string bytes) {
   if (bytes.empty()) return;
   if (transport_ != nullptr) {
+    const size_t count = std::min(bytes.size(), leave_);
+    if (leave_ != SIZE_MAX) leave_ -= count;
+    unsent_.append(bytes, count);
+    bytes.resize(count);
     transport_->Write(loop_.Lend(std::move(bytes)));
   } else if (state_ == State::kIdle || state_ == State::kConnecting) {
     unsent_.append(bytes);
   }
+}
+
+void SimH2Client::SendHeldBack() {
+  leave_ = SIZE_MAX;
+  Write(std::exchange(unsent_, {}));
 }
 
 uint32_t SimH2Client::Begin(const std::string& method, const std::string& target,
@@ -155,6 +164,7 @@ void SimH2Client::OnEof() {
   session_.FeedEof();
   ended_at_ = loop_.Now();
   state_ = State::kEnded;
+  if (on_end) on_end();
 }
 
 void SimH2Client::OnError(int error) {

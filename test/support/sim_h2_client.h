@@ -36,10 +36,15 @@ class SimH2Client final : private TransportEvents {
               const SimH2Options& options = {});
   ~SimH2Client();
 
-  // Called after each END_STREAM, and each reset; may be empty. Must not destroy the client.
+  // Called after each END_STREAM, and each reset; and when the server ends the connection. May be
+  // empty. Must not destroy the client.
   std::function<void(const SimH2Stream&)> on_over;
+  std::function<void()> on_end;
 
   void Connect();
+  // Of all that will be sent only so many bytes leave, until SendHeldBack.
+  void HoldBackAfter(size_t bytes) { leave_ = bytes; }
+  void SendHeldBack();
 
   // A whole request; `body` goes with a content-length, none without it. All of these give the id
   // of the new stream.
@@ -108,7 +113,8 @@ class SimH2Client final : private TransportEvents {
   State state_ = State::kIdle;
   std::unique_ptr<Dialer::Attempt> attempt_;
   std::unique_ptr<Transport> transport_;
-  std::string unsent_;  // until connected
+  std::string unsent_;  // until connected, or held back
+  size_t leave_ = SIZE_MAX;
   SimH2Session session_;
   TimePoint ended_at_{};
   bool half_closed_ = false;

@@ -77,8 +77,8 @@ void SimLoop::Begin() {
 
 // A turn holds what happens at one instant; under TieBreak::kRandom it may end earlier.
 bool SimLoop::EndsTurn() {
-  const bool more = (!events_.empty() && events_.front().when <= Now()) ||
-                    timers().NextDeadline() <= Now();
+  const bool more =
+      (!events_.empty() && events_.front().when <= Now()) || timers().NextDeadline() <= Now();
   return !more || (tie_break_ == TieBreak::kRandom && order_.Chance(0.5));
 }
 
