@@ -151,7 +151,8 @@ void H2Session::ResetStream(H2Stream& stream, H2Error error) {
   stream.UnlinkAll();
   nghttp2_session_set_stream_user_data(session_, stream.id_, nullptr);
   nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream.id_, static_cast<uint32_t>(error));
-  if (stream.open_) ++own_resets_;
+  // That a message was malformed is the peer's doing, and counts as its reset.
+  if (stream.open_ && error != H2Error::kProtocolError) ++own_resets_;
   loop_.FlushLater(*this);
 }
 
@@ -420,6 +421,8 @@ void H2Session::TellLeft() {
     if (queued > 0 && stream.leaves_at_ + queued > written_) return;
     stream.ListHook<H2LeavingTag>::Unlink();
     stream.out_ = H2Stream::Out::kLeft;
+    // A client may cancel every second request for ever; it is work for nothing that is bounded.
+    floods_.Grant(H2Flood::kReset, 1);
     events_.OnStreamLeft(stream);
   }
 }

@@ -17,7 +17,9 @@ constexpr size_t kMaxBlockFactor = 4;
 // RFC 9113 6.5.2: the overhead with which each field counts.
 constexpr size_t kFieldOverhead = 32;
 
-constexpr uint8_t kPriorityUpdate = 0x10;  // RFC 9218 7.1
+// A sender that splits header blocks because it must fills all frames but the last. Those bring
+// bytes, which have a limit of their own.
+constexpr size_t kSmallFragment = 1024;
 
 bool IsNoticeAck(const nghttp2_ping& ping) {
   return (ping.hd.flags & NGHTTP2_FLAG_ACK) != 0 &&
@@ -57,7 +59,9 @@ void H2Session::OnFrameHeader(const nghttp2_frame_hd& header) {
       break;
     case NGHTTP2_CONTINUATION:
       block_bytes_ += header.length;
-      Account(H2Flood::kContinuation);
+      if (header.length < kSmallFragment && (header.flags & NGHTTP2_FLAG_END_HEADERS) == 0) {
+        Account(H2Flood::kContinuation);
+      }
       if (block_bytes_ > kMaxBlockFactor * limits_.header_bytes) Account(H2Flood::kHeaderBlock);
       break;
     case NGHTTP2_SETTINGS:
@@ -72,13 +76,10 @@ void H2Session::OnFrameHeader(const nghttp2_frame_hd& header) {
     case NGHTTP2_WINDOW_UPDATE:
       Account(H2Flood::kWindowUpdate);
       break;
-    case NGHTTP2_GOAWAY:
-    case NGHTTP2_PUSH_PROMISE:
-      break;
     case NGHTTP2_PRIORITY:
-    case kPriorityUpdate:
-    default:  // extensions that we do not know cost as little
       Account(H2Flood::kPriority);
+      break;
+    default:  // nghttp2 throws frames of unknown types away without a word
       break;
   }
 }

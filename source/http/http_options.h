@@ -32,8 +32,8 @@ struct Http2Floods {
   uint32_t settings = 100;
   uint32_t ping = 500;
   uint32_t empty_data = 500;    // DATA without a byte and without END_STREAM
-  uint32_t continuation = 500;  // CONTINUATION
-  uint32_t priority = 2000;     // PRIORITY and PRIORITY_UPDATE
+  uint32_t continuation = 500;  // CONTINUATION that is small and not the last
+  uint32_t priority = 2000;     // PRIORITY
   uint32_t window_update = 20000;
   uint32_t reset = 1000;   // RST_STREAM received: rapid reset, CVE-2023-44487
   uint32_t induced = 100;  // RST_STREAM the peer made us send: MadeYouReset, CVE-2025-8671

@@ -67,6 +67,7 @@ class H2Connection(Client):
         self.ended_by = None  # "fin" or "reset"
         self.frames = 0
         self.answers_settings = self.answers_pings = True
+        self.opens_by_hand = False  # streams are opened without `open`
         self.window = DEFAULT_WINDOW  # of the connection: what the server may still send
         self.credit = 0  # what it has allowed us beyond the initial window
         self._last_frames = []
@@ -227,9 +228,15 @@ class H2Connection(Client):
     def _take_unexpected(self, frame):
         self._check(False, f"nobody asked for {frame}")
 
-    def _answer_for(self, frame):
+    def _answer_of(self, frame):
+        if self.opens_by_hand:
+            self.answers.setdefault(frame.stream, Answer(self._initial_window))
         answer = self.answers.get(frame.stream)
         self._check(answer is not None, f"{frame}: the stream was never opened")
+        return answer
+
+    def _answer_for(self, frame):
+        answer = self._answer_of(frame)
         self._check(not answer.ended, f"{frame}: behind END_STREAM")
         self._check(answer.reset is None, f"{frame}: behind RST_STREAM")
         return answer
@@ -289,8 +296,7 @@ class H2Connection(Client):
 
     def _take_rst_stream(self, frame):
         self._check(len(frame.payload) == 4, "the size of RST_STREAM")
-        answer = self.answers.get(frame.stream)
-        self._check(answer is not None, f"{frame}: the stream was never opened")
+        answer = self._answer_of(frame)
         answer.reset = number(frame.payload)
 
     def _take_settings(self, frame):
@@ -326,8 +332,7 @@ class H2Connection(Client):
         if frame.stream == 0:
             self.credit += increment
         else:
-            self._check(frame.stream in self.answers, f"{frame}: the stream was never opened")
-            self.answers[frame.stream].credit += increment
+            self._answer_of(frame).credit += increment
 
     # ---- what a test expects
 
