@@ -15,6 +15,7 @@
 //
 // In every cell: a GOAWAY with 2^31-1, a PING, one GOAWAY with the id of the last stream, never a
 // third (docs/drain.md, section 3).
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -220,7 +221,7 @@ class H2DrainMatrix : public ::testing::TestWithParam<Cell> {
     EXPECT_GE(stage->sim.drains_begun(), 1u);
     EXPECT_EQ(stage->sim.Progress().told, 1u);
     EXPECT_EQ(stage->sim.upstream_connections(), 0u);
-    EXPECT_TRUE(stage->sim.h2_origin.complaints().empty());
+    EXPECT_THAT(stage->sim.h2_origin.complaints(), ::testing::IsEmpty());
     EXPECT_EQ(stage->client->complaint(), "");
     EXPECT_EQ(stage->client->error(), 0) << "an orderly end, not a reset";
     EXPECT_TRUE(stage->client->ended());
@@ -234,6 +235,8 @@ class H2DrainMatrix : public ::testing::TestWithParam<Cell> {
     EXPECT_EQ(goaways[1].last_stream, last_stream);
     for (const SimH2Goaway& goaway : goaways) EXPECT_EQ(goaway.error, h2::kNoError);
     EXPECT_EQ(stage->client->session().pings(), 1u);
+    EXPECT_EQ(stage->client->session().goaways_before_ping(), 1u)
+        << "the ACK must mean that the GOAWAY was read";
   }
 
   void ExpectAllAnswered() {
@@ -462,6 +465,7 @@ std::vector<Cell> Cells() {
   std::vector<Cell> cells;
   for (const Row& row : kRows) {
     if (!row.needs_http2) cells.emplace_back(row, UpstreamProtocol::kHttp1);
+    cells.emplace_back(row, UpstreamProtocol::kHttp2);
   }
   return cells;
 }

@@ -323,6 +323,7 @@ void SimH2Session::OnPing(const SimFrame& frame) {
     pings_sent_.pop_front();
   } else {
     ++pings_;
+    goaways_before_ping_ = goaways_.size();
     if (ack_pings_ && rest_of_block_.empty()) {
       SendFrame(PingFrame(frame.payload, true));
     } else {

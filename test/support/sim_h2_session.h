@@ -129,6 +129,7 @@ class SimH2Session {
   uint32_t last_peer_stream() const { return last_peer_stream_; }
   uint64_t written() const { return written_; }
   size_t pings() const { return pings_; }  // that the peer sent
+  size_t goaways_before_ping() const { return goaways_before_ping_; }
   bool settings_acked() const { return settings_to_ack_ == 0; }
   bool got_settings() const { return got_settings_; }
   uint32_t peer_max_streams() const { return peer_max_streams_; }
@@ -195,6 +196,7 @@ class SimH2Session {
   size_t settings_to_ack_ = 0;         // ours
   size_t withheld_settings_acks_ = 0;  // of the peer's
   size_t pings_ = 0;
+  size_t goaways_before_ping_ = 0;
   bool ack_pings_;
   bool ack_settings_;
   bool got_settings_ = false;
