@@ -93,7 +93,8 @@ class PairTest(UpstreamTest):
             self.assertIn(b"ok", rest)
 
     def test_an_answer_before_the_end_of_the_request(self):
-        self.app.on("/", lambda x: (x.begin(403, {"content-length": "3"}), x.send(b"no\n", end=True)))
+        self.app.on("/", lambda x: (
+            x.begin(403, {"content-length": "3"}), x.send(b"no\n", end=True)))
         answer = self.h2.upload(1)
         self.h2.pump_until(lambda: answer.ended, "the response")
         self.assertEqual((403, b"no\n"), (answer.status, answer.body))
