@@ -2,18 +2,11 @@
 """HTTP/2 towards upstreams, for clients of both protocols: in front of a scripted origin and of
 nghttpd."""
 
-import os
-import shutil
-import socket
-import subprocess
 import unittest
 
 from lib import SANITIZED, SluiceTest, main, pattern, wait_until
 from lib.h2upstream import HTTP2, UpstreamTest
-from lib.tools import PRIOR_KNOWLEDGE, h2load, run
-
-# Some of the commands live where only root's PATH looks.
-PATH = os.environ["PATH"] + ":/usr/sbin"
+from lib.tools import NGHTTPD, PRIOR_KNOWLEDGE, h2load, run, start_nghttpd
 
 
 class PairTest(UpstreamTest):
@@ -173,22 +166,15 @@ class LimitTest(UpstreamTest):
             self.h2.expect_response(stream)
 
 
-@unittest.skipUnless(shutil.which("nghttpd", path=PATH), "nghttpd is not installed")
+@unittest.skipUnless(NGHTTPD, "nghttpd is not installed")
 class NghttpdTest(SluiceTest):
     def serve(self, *arguments):
         files = self.directory / "files"
         files.mkdir()
         (files / "large").write_bytes(pattern(3_000_000))
         (files / "small").write_bytes(pattern(1000))
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        child = subprocess.Popen(
-            [shutil.which("nghttpd", path=PATH), "--no-tls", "-a", "127.0.0.1", "-d", files,
-             *arguments, str(port)], stdout=subprocess.DEVNULL)
-        self.addCleanup(child.wait)
-        self.addCleanup(child.kill)
-        cluster = HTTP2 | {"endpoints": [f"127.0.0.1:{port}"]}
-        self.process = self.sluice(cluster=cluster)
+        address = start_nghttpd(self, files, "--no-tls", *arguments)
+        self.process = self.sluice(cluster=HTTP2 | {"endpoints": [address]})
         wait_until(lambda: self.connect(self.process).ask("GET", "/small").status == 200,
                    "nghttpd listens")
 
@@ -224,7 +210,7 @@ class NghttpdTest(SluiceTest):
         self.assertLessEqual(opened, 2 * 2, "two for each worker carry all of it")
 
     def test_h2load_where_the_upstream_takes_few_streams(self):
-        self.serve("-m4")
+        self.serve("--max-concurrent-streams=4")
         result = h2load("-n1000", "-c4", "-m32", self.process.url("/small"))
         self.assertEqual((1000, 0, 0), (result.succeeded, result.failed, result.other))
 

@@ -1,12 +1,18 @@
 """Clients that others have written: their commands, and what they print."""
 
+import os
 import re
+import shutil
+import socket
 import subprocess
 from dataclasses import dataclass
 
 from .wait import BOUND
 
 PRIOR_KNOWLEDGE = "--http2-prior-knowledge"
+
+# Where only root's PATH looks.
+NGHTTPD = shutil.which("nghttpd", path=os.environ["PATH"] + ":/usr/sbin")
 
 
 def run(*command, data=None, seconds=3 * BOUND):
@@ -44,6 +50,20 @@ def loaded(text):
 
 def h2load(*arguments):
     return loaded(run("h2load", "-t1", *arguments, seconds=10 * BOUND))
+
+
+def start_nghttpd(test, files, *arguments):
+    """Serves a directory until the end of the test; `arguments` are options, key and certificate.
+    Returns the address, where it will listen soon: it does not say when."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    options = [word for word in arguments if str(word).startswith("--")]
+    child = subprocess.Popen([NGHTTPD, "-a", "127.0.0.1", "-d", files, *options, port,
+                              *[word for word in arguments if word not in options]],
+                             stdout=subprocess.DEVNULL)
+    test.addCleanup(child.wait)
+    test.addCleanup(child.kill)
+    return f"127.0.0.1:{port}"
 
 
 def nghttp_frames(text):
