@@ -162,10 +162,14 @@ class H2Connection(Client):
 
     def drain(self):
         """Takes what has arrived. Does not wait."""
-        while not self.ended_by and select.select([self.socket], [], [], 0)[0]:
+        while not self.ended_by and self._readable():
             self._more()
         while (frame := self._buffered_frame()) is not None:
             self._take(frame)
+
+    def _readable(self):
+        decrypted = getattr(self.socket, "pending", lambda: 0)()  # of TLS
+        return decrypted or select.select([self.socket], [], [], 0)[0]
 
     def _buffered_frame(self):
         whole = len(self.buffer) >= 9 and \
