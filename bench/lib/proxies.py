@@ -36,7 +36,8 @@ drain: {{propagation_delay: 0s, jitter: 0s}}
 
 SLUICE_TLS = """
     tls:
-      certificates: [{{cert: {certificate.certificate}, key: {certificate.key}}}]"""
+      certificates: [{{cert: {certificate.certificate}, key: {certificate.key}}}]
+      session_tickets: off"""
 
 
 class Proxy:
