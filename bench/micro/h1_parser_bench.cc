@@ -41,7 +41,7 @@ constexpr std::string_view kResponse =
     "Accept-Ranges: bytes\r\n"
     "\r\n";
 
-class Ignore : public H1Events {
+class Ignore final : public H1Events {
  public:
   void OnHead(H1Framing, bool) override {}
   void OnBody(std::string_view bytes) override { body_bytes += bytes.size(); }
