@@ -198,6 +198,7 @@ class GrpcDrainTest : public GrpcSimTest {
     ASSERT_EQ(sim_->log.size(), 1u);
     EXPECT_EQ(LastRecord().end, StreamEnd::kCut);
     EXPECT_EQ(LastRecord().protocol, Protocol::kGrpc);
+    EXPECT_EQ(sim_->Progress().cut[static_cast<size_t>(Protocol::kGrpc)], 1u);
     EXPECT_EQ(sim_->controller.exit_code(), kExitCut);
   }
 };
