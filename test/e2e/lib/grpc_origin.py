@@ -29,11 +29,11 @@ _CHANNEL_OPTIONS = [
 
 
 class GrpcOrigin:
-    def __init__(self):
+    def __init__(self, *cert_and_key):
         self._changed = threading.Condition()
         self._events = []
         self._closed = False
-        self.child = subprocess.Popen([sys.executable, _SERVICE], stdin=subprocess.PIPE,
+        self.child = subprocess.Popen([sys.executable, _SERVICE, *cert_and_key], stdin=subprocess.PIPE,
                                       stdout=subprocess.PIPE)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

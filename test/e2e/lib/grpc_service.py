@@ -1,6 +1,7 @@
 """A gRPC server for the end-to-end tests, run as a process of its own by grpc_origin.py.
 
-Its methods take and give bytes, so no code is generated from anything:
+Given the files of a certificate and its key it speaks TLS. Its methods take and give bytes, so no
+code is generated from anything:
 
     /test.Test/Echo      unary          the request comes back; with its metadata "x-..." as trailers
     /test.Test/Metadata  unary          what the client sent, as JSON
@@ -18,6 +19,7 @@ Standard output: {"event": "listening", "address": ...}, then {"event": "begun" 
 
 import json
 import os
+import pathlib
 import sys
 import threading
 import time
@@ -120,7 +122,12 @@ def main():
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=64), options=_OPTIONS)
     server.add_generic_rpc_handlers(
         (grpc.method_handlers_generic_handler("test.Test", HANDLERS),))
-    port = server.add_insecure_port("127.0.0.1:0")
+    if len(sys.argv) == 3:
+        cert, key = (pathlib.Path(name).read_bytes() for name in sys.argv[1:])
+        credentials = grpc.ssl_server_credentials([(key, cert)])
+        port = server.add_secure_port("127.0.0.1:0", credentials)
+    else:
+        port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     tell("listening", address=f"127.0.0.1:{port}")
     sys.stdin.read()  # until the test is over, whatever becomes of it

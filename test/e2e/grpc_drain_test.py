@@ -1,0 +1,67 @@
+#!/usr/bin/env python3
+"""The drain as gRPC clients see it: grpcio on both sides of the real binary."""
+
+import threading
+
+from lib import BOUND, main, wait_until
+from lib.grpc_case import GrpcTest
+from lib.grpc_origin import grpc
+
+
+class Drain(GrpcTest):
+    def test_no_call_fails(self):
+        self.proxy()
+        clients, failed, done = [self.calls() for _ in range(4)], [], []
+
+        def load(client):
+            while True:
+                try:
+                    client.unary("Slow", b"x")
+                    done.append(1)
+                except grpc.RpcError as error:
+                    failed.append(error.details())
+                    return
+
+        threads = [threading.Thread(target=load, args=(client,), daemon=True)
+                   for client in clients for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        wait_until(lambda: len(done) > 100, "load")
+        self.process.drain()
+        code = self.process.wait_exit()
+        for thread in threads:
+            thread.join(BOUND)
+            self.assertFalse(thread.is_alive(), "a call that still waits")
+        # A call that finds nobody to connect to says so: it was never accepted.
+        lost = [error for error in failed if "failed to connect to all addresses" not in error]
+        self.assertEqual(([], 0), (lost, code))
+        report = self.process.report()
+        self.assertEqual({}, {key: value for key, value in report["cut"].items() if value})
+
+    def test_a_straggler_is_told(self):
+        self.proxy(drain={"deadline": "500ms"})
+        client = self.calls()
+        stream = client.count(count=2, hold=True, timeout=None)
+        self.assertEqual([b"0 ", b"1 "], [next(stream), next(stream)])
+        unary = client.unary_future("Hang", timeout=None)
+        self.server.wait_for("begun", method="Hang")
+        self.process.drain()
+        for call in (lambda: next(stream), unary.result):
+            error = self.assert_fails(grpc.StatusCode.UNAVAILABLE, call)
+            self.assertEqual("draining", error.details())
+        self.assertEqual(3, self.process.wait_exit())
+        report = self.process.report()
+        self.assertEqual(["grpc", "grpc"], [one["protocol"] for one in report["stragglers"]])
+        self.server.wait_for("over", method="Hang", cancelled=True)
+        self.server.wait_for("over", method="Count", cancelled=True)
+        for path in ("Hang", "Count"):
+            self.logged(path=f"/test.Test/{path}", end="cut", grpc_status=14,
+                        detail="drain_deadline")
+
+
+class DrainOverTls(Drain):
+    TLS = True
+
+
+if __name__ == "__main__":
+    main()
