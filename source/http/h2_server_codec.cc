@@ -415,7 +415,9 @@ std::optional<TimePoint> H2ServerCodec::DeadlineOf(const H2ServerStream& stream)
   const bool half_closed = stream.request_state_ == RequestState::kTunnel &&
                            stream.response_state_ == ResponseState::kEnded;
   if (stream.queued_bytes() > 0) {
-    return WaitsForEver(stream) ? stream.moved_at() : stream.moved_at() + timeouts.write;
+    // Not at once: what was queued in this turn of the loop has not been tried yet.
+    const Duration soon = std::max<Duration>(timeouts.linger, std::chrono::milliseconds(10));
+    return stream.moved_at() + (WaitsForEver(stream) ? soon : timeouts.write);
   }
   // A gRPC client with nothing to say owes nothing (docs/decisions/0007-grpc.md).
   const bool owes = stream.request_state_ == RequestState::kBody && !stream.request_paused_ &&
