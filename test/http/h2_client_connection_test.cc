@@ -9,7 +9,10 @@
 #include <memory>
 #include <string>
 
-#include "h2_upstream.h"
+#include "support/h2_upstream.h"
+#include "support/pipe.h"
+#include "support/sim_loop.h"
+#include "test_exchange.h"
 
 namespace sluice {
 namespace {

@@ -1,10 +1,11 @@
-// The two sides of an H2ClientConnection for its tests: the upstream, an independent HTTP/2 session
-// at the other end of a Pipe, and the proxy's side, which records what it is told.
+// One exchange of a ClientConnection as its user sees it: it records what it is told, and fails the
+// test when it is told too much.
 #pragma once
 
 #include <gtest/gtest.h>
 
-#include <memory>
+#include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,54 +13,10 @@
 #include <vector>
 
 #include "http/client_connection.h"
-#include "support/pipe.h"
-#include "support/sim_h2_session.h"
-#include "support/sim_loop.h"
 
 namespace sluice {
 
-class TestH2Upstream final : private TransportEvents {
- public:
-  TestH2Upstream(SimLoop& loop, std::unique_ptr<Transport> transport,
-                 const SimH2Options& options = {})
-      : transport_(std::move(transport)),
-        session_(
-            SimH2Session::Role::kServer, options, loop,
-            [this, &loop](std::string bytes) { transport_->Write(loop.Lend(std::move(bytes))); },
-            [this] { return transport_->congested(); }) {
-    transport_->SetEvents(this);
-  }
-
-  SimH2Session& session() { return session_; }
-  SimH2Stream& stream(uint32_t id) { return session_.streams().at(id); }
-
-  void Head(uint32_t id, int status, SimFields fields = {}, bool end_stream = false) {
-    fields.insert(fields.begin(), {":status", std::to_string(status)});
-    session_.SendHead(stream(id), fields, end_stream);
-  }
-  // A whole response without a body.
-  void Respond(uint32_t id, int status = 200) { Head(id, status, {}, true); }
-  // A frame as it stands.
-  void Raw(const SimFrame& frame) { session_.SendFrame(frame); }
-
-  void HalfClose() { transport_->ShutdownWrite(); }
-  void Reset() { transport_->Reset(); }
-  void StopReading() { transport_->PauseReading(); }
-  bool closed_by_peer() const { return eof_ || error_ != 0; }
-
- private:
-  void OnData(std::string_view bytes) override { session_.Feed(bytes); }
-  void OnEof() override { eof_ = true; }
-  void OnWritable() override { session_.Pump(); }
-  void OnError(int error) override { error_ = error; }
-
-  std::unique_ptr<Transport> transport_;
-  SimH2Session session_;
-  bool eof_ = false;
-  int error_ = 0;
-};
-
-// One exchange as the proxy's side sees it. Its request lives as long as it does.
+// Its request lives as long as it does.
 class TestExchange final : public ResponseReceiver {
  public:
   TestExchange(std::string_view method, std::string_view path) {
