@@ -6,6 +6,7 @@
 
 #include "admin/connections_json.h"
 #include "admin/request_guard.h"
+#include "admin/tls_json.h"
 
 namespace sluice {
 namespace {
@@ -69,6 +70,10 @@ const AdminHandler::Endpoint AdminHandler::kEndpoints[] = {
      "the configuration in force, defaults included"},
     {"/connections", "GET, HEAD", Endpoint::Access::kPrivate, &AdminHandler::Connections,
      "open downstream connections and what is in flight on them"},
+    {"/tls", "GET, HEAD", Endpoint::Access::kPrivate, &AdminHandler::Tls,
+     "certificates in use, and when they expire"},
+    {"/tls/reload", "POST", Endpoint::Access::kChange, &AdminHandler::ReloadTls,
+     "read certificates, keys and CAs again"},
     {"/drain", "GET, HEAD, POST, DELETE", Endpoint::Access::kPrivate, &AdminHandler::Drain,
      "GET: phase and progress; POST: begin a drain; DELETE: take it back while lame duck"},
     {"/drain/prestop", "GET, POST", Endpoint::Access::kChange, &AdminHandler::Prestop,
@@ -225,6 +230,15 @@ void AdminHandler::Connections(Request& request) {
     std::string json = ConnectionsJson(std::move(connections), kMaxConnectionsListed);
     Reply(id, {200, std::move(json) + "\n", kJson, {}});
   });
+}
+
+void AdminHandler::Tls(Request& request) {
+  Reply(request.id(), {200, TlsJson(sources_.tls(false)) + "\n", kJson, {}});
+}
+
+void AdminHandler::ReloadTls(Request& request) {
+  const TlsReport report = sources_.tls(true);
+  Reply(request.id(), {report.ok() ? 200 : 500, TlsJson(report) + "\n", kJson, {}});
 }
 
 void AdminHandler::Drain(Request& request) {

@@ -6,6 +6,8 @@
 //   GET  /metrics        Prometheus text format
 //   GET  /config         the configuration in force, as YAML
 //   GET  /connections    open downstream connections, as JSON
+//   GET  /tls            certificates in use, as JSON
+//   POST /tls/reload     reads the files of TLS again
 //   GET  /drain          phase and progress, as JSON: the drain report so far
 //   POST /drain          begin a drain; DELETE takes it back, while lame duck
 //   GET, POST /drain/prestop   begin a drain, answer when the news has spread: for a preStop hook
@@ -47,6 +49,8 @@ class AdminHandler : public Handler {
   void Metrics(Request& request);
   void ShowConfig(Request& request);
   void Connections(Request& request);
+  void Tls(Request& request);
+  void ReloadTls(Request& request);
   void Drain(Request& request);
   void Prestop(Request& request);
 

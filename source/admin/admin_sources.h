@@ -31,6 +31,28 @@ struct ConnectionRecord {
   std::vector<Stream> in_flight;
 };
 
+// What TLS uses of its files.
+struct TlsReport {
+  struct Certificate {
+    std::string file;
+    std::string subject;
+    std::vector<std::string> names;
+    WallTime not_after{};
+  };
+  struct Entry {
+    std::string where;  // "listeners.edge", "clusters.app"
+    std::vector<Certificate> certificates;
+    std::string error;  // why it could not be read again; what is listed is still in use
+  };
+  std::vector<Entry> entries;
+  bool ok() const {
+    for (const Entry& entry : entries) {
+      if (!entry.error.empty()) return false;
+    }
+    return true;
+  }
+};
+
 // All are called on the control thread and must answer there; they may answer from inside the call,
 // must answer at most once, and must be set.
 struct AdminSources {
@@ -42,6 +64,9 @@ struct AdminSources {
 
   // Every open downstream connection, of every worker.
   std::function<void(std::function<void(std::vector<ConnectionRecord>)> reply)> connections;
+
+  // What TLS uses; with `reload`, after its files were read again.
+  std::function<TlsReport(bool reload)> tls;
 };
 
 }  // namespace sluice

@@ -76,8 +76,8 @@ class Writer final : public FieldVisitor {
     Line(name, "[" + list + "]");
   }
 
-  void Fields(std::string_view name, std::vector<std::pair<std::string, std::string>>& fields,
-              bool) override {
+  void Fields(std::string_view name, std::vector<std::pair<std::string, std::string>>& fields, bool,
+              const TextRule&) override {
     Line(name, fields.empty() ? "{}" : "");
     ++depth_;
     for (size_t i = 0; i < fields.size();) {

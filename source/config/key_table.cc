@@ -31,9 +31,9 @@ class KeyCollector final : public FieldVisitor {
              const FieldOptions& options) override {
     Add(name, "list of " + std::string(rule.type), Default("[]", options), Shape::kList);
   }
-  void Fields(std::string_view name, std::vector<std::pair<std::string, std::string>>&,
-              bool repeat) override {
-    Add(name, repeat ? "map of header value or list" : "map of header value", "{}", Shape::kMap);
+  void Fields(std::string_view name, std::vector<std::pair<std::string, std::string>>&, bool repeat,
+              const TextRule& rule) override {
+    Add(name, "map of " + std::string(rule.type) + (repeat ? " or list" : ""), "{}", Shape::kMap);
   }
 
  protected:

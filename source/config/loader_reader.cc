@@ -167,7 +167,8 @@ void ConfigReader::Texts(std::string_view name, std::vector<std::string>& values
 }
 
 void ConfigReader::Fields(std::string_view name,
-                          std::vector<std::pair<std::string, std::string>>& fields, bool repeat) {
+                          std::vector<std::pair<std::string, std::string>>& fields, bool repeat,
+                          const TextRule& rule) {
   const ConfigNode* node = Find(name);
   if (node == nullptr || node->kind == Kind::kNull) return;
   if (node->kind != Kind::kMapping) {
@@ -176,21 +177,21 @@ void ConfigReader::Fields(std::string_view name,
   for (const ConfigNode::Entry& entry : node->entries) {
     const std::string path = PathOf(name) + "." + entry.key.substr(0, kMaxShownKey);
     if (repeat && entry.value.kind == Kind::kSequence) {
-      for (const ConfigNode& item : entry.value.items) ReadField(entry, item, path, &fields);
+      for (const ConfigNode& item : entry.value.items) ReadField(entry, item, path, rule, &fields);
     } else {
-      ReadField(entry, entry.value, path, &fields);
+      ReadField(entry, entry.value, path, rule, &fields);
     }
   }
 }
 
 void ConfigReader::ReadField(const ConfigNode::Entry& entry, const ConfigNode& node,
-                             const std::string& path,
+                             const std::string& path, const TextRule& rule,
                              std::vector<std::pair<std::string, std::string>>* fields) {
   std::string key = entry.key;
   const std::string problem = kEditedFieldName.check(key);
   if (!problem.empty()) return Report(entry.at, path, problem);
   std::string value;
-  if (ReadText(node, path, kFieldValue, &value)) fields->emplace_back(key, value);
+  if (ReadText(node, path, rule, &value)) fields->emplace_back(key, value);
 }
 
 void ConfigReader::DoNumber(std::string_view name, uint64_t& value, const NumberRule& rule,

@@ -47,7 +47,7 @@ class ConfigReader final : public FieldVisitor {
   void Texts(std::string_view name, std::vector<std::string>& values, const TextRule& rule,
              const FieldOptions& options) override;
   void Fields(std::string_view name, std::vector<std::pair<std::string, std::string>>& fields,
-              bool repeat) override;
+              bool repeat, const TextRule& rule) override;
 
  protected:
   void DoNumber(std::string_view name, uint64_t& value, const NumberRule& rule,
@@ -90,7 +90,7 @@ class ConfigReader final : public FieldVisitor {
   bool ReadText(const ConfigNode& node, const std::string& path, const TextRule& rule,
                 std::string* value);
   void ReadField(const ConfigNode::Entry& entry, const ConfigNode& node, const std::string& path,
-                 std::vector<std::pair<std::string, std::string>>* fields);
+                 const TextRule& rule, std::vector<std::pair<std::string, std::string>>* fields);
   std::string PathOf(std::string_view name) const;
 
   ConfigProblems* const problems_;

@@ -8,11 +8,14 @@ namespace {
 constexpr FieldOptions kRequired = {.required = true};
 constexpr NumberRule kWeight = {.max = 1'000'000};
 
-void VisitHeaderEdits(FieldVisitor& v, HeaderEdits& c) {
+void VisitHeaderEdits(FieldVisitor& v, HeaderEdits& c, const TextRule& value) {
   v.Texts("remove", c.remove, kEditedFieldName);
-  v.Fields("set", c.set, /*repeat=*/false);
-  v.Fields("add", c.add, /*repeat=*/true);
+  v.Fields("set", c.set, /*repeat=*/false, value);
+  v.Fields("add", c.add, /*repeat=*/true, value);
 }
+
+void VisitRequestEdits(FieldVisitor& v, HeaderEdits& c) { VisitHeaderEdits(v, c, kFieldTemplate); }
+void VisitResponseEdits(FieldVisitor& v, HeaderEdits& c) { VisitHeaderEdits(v, c, kFieldValue); }
 
 void VisitFieldTest(FieldVisitor& v, FieldMatch& c, const TextRule& name_rule) {
   using Kind = FieldMatch::Kind;
@@ -97,8 +100,8 @@ void VisitRoute(FieldVisitor& v, RouteConfig& c) {
           current, /*required=*/true);
   v.Text("prefix_rewrite", c.prefix_rewrite, kRewrite);
   v.Text("host_rewrite", c.host_rewrite, kHost);
-  v.Section("request_headers", c.request_headers, VisitHeaderEdits);
-  v.Section("response_headers", c.response_headers, VisitHeaderEdits);
+  v.Section("request_headers", c.request_headers, VisitRequestEdits);
+  v.Section("response_headers", c.response_headers, VisitResponseEdits);
   v.Time("timeout", c.timeout);
 }
 

@@ -54,9 +54,10 @@ class FieldVisitor {
                     const FieldOptions& options = {}) = 0;
   virtual void Texts(std::string_view name, std::vector<std::string>& values, const TextRule& rule,
                      const FieldOptions& options = {}) = 0;
-  // Header fields: name -> value, or with `repeat` a list of values.
+  // Header fields: name -> value by `rule`, or with `repeat` a list of values.
   virtual void Fields(std::string_view name,
-                      std::vector<std::pair<std::string, std::string>>& fields, bool repeat) = 0;
+                      std::vector<std::pair<std::string, std::string>>& fields, bool repeat,
+                      const TextRule& rule) = 0;
 
   template <typename T>
   void Number(std::string_view name, T& value, NumberRule rule = {}) {

@@ -29,6 +29,7 @@ extern const TextRule kMethod;
 extern const TextRule kFieldName;        // a token (RFC 9110 5.1)
 extern const TextRule kEditedFieldName;  // the same, but not one that the codecs own
 extern const TextRule kFieldValue;       // RFC 9110 5.5: no CR, LF, NUL
+extern const TextRule kFieldTemplate;    // the same with placeholders: %CLIENT_SUBJECT%
 extern const TextRule kQueryName;
 extern const TextRule kScheme;         // http or https
 extern const TextRule kHost;           // host[:port] of a URL

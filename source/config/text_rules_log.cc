@@ -1,5 +1,6 @@
-// The rule for the text format of the access log. What passes here, proxy/access_log_format.h
-// compiles: a test holds the two lists of commands together.
+// The rules for texts with commands between percent signs: the text format of the access log, and
+// the values of header rules. What passes here, proxy/access_log_format.h and
+// proxy/header_template.h compile: tests hold the lists of commands together.
 #include <algorithm>
 #include <string_view>
 #include <vector>
@@ -12,12 +13,53 @@ namespace sluice {
 namespace {
 
 const std::vector<std::string>& Commands() {
-  static const std::vector<std::string> commands = {
-      "START_TIME", "METHOD",     "PATH",     "AUTHORITY", "SCHEME",      "PROTOCOL",
-      "KIND",       "STATUS",     "BYTES_IN", "BYTES_OUT", "DURATION_MS", "UPSTREAM_MS",
-      "ATTEMPTS",   "ROUTE",      "CLUSTER",  "ENDPOINT",  "LISTENER",    "PEER",
-      "REQUEST_ID", "USER_AGENT", "END",      "DETAIL",    "GRPC_STATUS"};
+  static const std::vector<std::string> commands = {"START_TIME",
+                                                    "METHOD",
+                                                    "PATH",
+                                                    "AUTHORITY",
+                                                    "SCHEME",
+                                                    "PROTOCOL",
+                                                    "KIND",
+                                                    "STATUS",
+                                                    "BYTES_IN",
+                                                    "BYTES_OUT",
+                                                    "DURATION_MS",
+                                                    "UPSTREAM_MS",
+                                                    "ATTEMPTS",
+                                                    "ROUTE",
+                                                    "CLUSTER",
+                                                    "ENDPOINT",
+                                                    "LISTENER",
+                                                    "PEER",
+                                                    "REQUEST_ID",
+                                                    "USER_AGENT",
+                                                    "END",
+                                                    "DETAIL",
+                                                    "GRPC_STATUS",
+                                                    "TLS_VERSION",
+                                                    "TLS_CIPHER",
+                                                    "TLS_SERVER_NAME",
+                                                    "TLS_RESUMED",
+                                                    "CLIENT_VERIFY",
+                                                    "CLIENT_SUBJECT",
+                                                    "CLIENT_ISSUER",
+                                                    "CLIENT_SERIAL",
+                                                    "CLIENT_FINGERPRINT",
+                                                    "CLIENT_URI",
+                                                    "CLIENT_DNS"};
   return commands;
+}
+
+// What header rules know too: of the connection, not of the request.
+const std::vector<std::string>& Placeholders() {
+  static const std::vector<std::string> placeholders = [] {
+    std::vector<std::string> names;
+    for (const std::string& name : Commands()) {
+      if (name.starts_with("TLS_") || name.starts_with("CLIENT_")) names.push_back(name);
+    }
+    return names;
+  }();
+  return placeholders;
 }
 
 std::string CheckHeaderCommand(std::string_view command) {
@@ -35,6 +77,30 @@ std::string CheckCommand(std::string_view command) {
                         "%STATUS%, %REQ(name)%, or %% for a percent sign";
   const std::string nearest = NearestName(name, known);
   return nearest.empty() ? problem : problem + "; did you mean %" + nearest + "%";
+}
+
+std::string CheckFieldTemplate(std::string& value) {
+  if (std::string problem = kFieldValue.check(value); !problem.empty()) return problem;
+  std::string_view rest = value;
+  for (size_t begin = rest.find('%'); begin != std::string_view::npos; begin = rest.find('%')) {
+    rest.remove_prefix(begin + 1);
+    const size_t end = rest.find('%');
+    if (end == std::string_view::npos) {
+      return QuotedForMessage(value) +
+             " has a percent sign without a second one; expected %NAME%, or %% for a percent sign";
+    }
+    const std::string name(rest.substr(0, end));
+    const std::vector<std::string>& known = Placeholders();
+    if (!name.empty() && std::find(known.begin(), known.end(), name) == known.end()) {
+      const std::string nearest = NearestName(name, known);
+      return QuotedForMessage(name) +
+             " is not a placeholder; expected one such as %CLIENT_SUBJECT%, or %% for a percent "
+             "sign" +
+             (nearest.empty() ? "" : "; did you mean %" + nearest + "%");
+    }
+    rest.remove_prefix(end + 1);
+  }
+  return {};
 }
 
 std::string CheckAccessLogText(std::string& value) {
@@ -67,6 +133,7 @@ std::string CheckAccessLogText(std::string& value) {
 
 }  // namespace
 
+const TextRule kFieldTemplate = {"header value", CheckFieldTemplate};
 const TextRule kAccessLogText = {"text", CheckAccessLogText};
 
 }  // namespace sluice

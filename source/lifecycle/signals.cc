@@ -6,8 +6,6 @@
 #include <string>
 #include <utility>
 
-#include "base/log.h"
-
 namespace sluice {
 namespace {
 
@@ -85,9 +83,8 @@ void Signals::OnSignal(int number) {
       callbacks_.reopen_logs();
       break;
     default:
-      LogEvent(Level::kWarning, "signal_ignored",
-               {{"signal", "SIGHUP"},
-                {"reason", "this version does not reload its configuration: start it anew"}});
+      callbacks_.reload();
+      break;
   }
 }
 

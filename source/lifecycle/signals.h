@@ -2,7 +2,7 @@
 //
 //   SIGTERM, SIGINT   ask for a drain; a second one ends it
 //   SIGUSR1           re-open log files, after a rotation
-//   SIGHUP            logged and ignored: it must not kill the process as its default would
+//   SIGHUP            read files again that may have changed
 //   SIGPIPE           ignored: a peer that left is seen by the write that fails
 //
 // libuv's own handler queues every delivery in a pipe, so of two signals that arrive before the
@@ -23,6 +23,7 @@ namespace sluice {
 struct SignalCallbacks {
   std::function<void(DrainTrigger)> stop;  // kSigterm or kSigint
   std::function<void()> reopen_logs;
+  std::function<void()> reload;
 };
 
 class Signals {

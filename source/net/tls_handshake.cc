@@ -5,6 +5,8 @@
 #include <openssl/sslerr.h>
 #include <openssl/x509v3.h>
 
+#include <algorithm>
+
 #include "net/tls_certificate.h"
 
 namespace sluice {
@@ -73,6 +75,13 @@ std::string Lower(std::string_view text) {
   std::string lower(text);
   for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
   return lower;
+}
+
+// A client can write any bytes but NUL there, and the name goes into logs and header fields.
+std::string ServerNameOf(std::string_view asked) {
+  const bool visible =
+      std::all_of(asked.begin(), asked.end(), [](char c) { return c > ' ' && c < 0x7f; });
+  return visible ? Lower(asked) : std::string();
 }
 
 std::string Hex(const unsigned char* bytes, size_t size) {
@@ -165,7 +174,7 @@ TlsInfo MakeTlsInfo(const SSL* ssl) {
   SSL_get0_alpn_selected(ssl, &alpn, &alpn_size);
   info.alpn = ProtocolConstant({reinterpret_cast<const char*>(alpn), alpn_size});
   if (const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name)) {
-    info.server_name = Lower(name);
+    info.server_name = ServerNameOf(name);
   }
   info.resumed = SSL_session_reused(ssl) == 1;
   if (const X509* peer = SSL_get0_peer_certificate(ssl)) DescribePeer(ssl, peer, &info);

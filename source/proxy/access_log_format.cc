@@ -35,6 +35,7 @@ enum class LogCommand : uint8_t {
   kEnd,
   kDetail,
   kHeader,
+  kFact,
 };
 
 namespace {
@@ -150,7 +151,8 @@ Value ValueOf(LogCommand command, const LoggedRequest& logged) {
       return KnownText(record.detail);
     case LogCommand::kLiteral:
     case LogCommand::kHeader:
-      break;  // these need their piece's text
+    case LogCommand::kFact:
+      break;  // these need their piece
   }
   return {};
 }
@@ -238,6 +240,11 @@ AccessLogLine AccessLogLine::Json() {
     const char* before = line.pieces_.empty() ? "" : ",";
     line.pieces_.push_back({name.command, fmt::format("{}\"{}\":", before, Lower(name.name)), {}});
   }
+  for (size_t i = 0; i < kConnectionFactCount; ++i) {
+    const auto fact = static_cast<ConnectionFact>(i);
+    line.pieces_.push_back(
+        {LogCommand::kFact, fmt::format(",\"{}\":", Lower(ConnectionFactName(fact))), {}, fact});
+  }
   return line;
 }
 
@@ -290,16 +297,21 @@ Result<size_t> AccessLogLine::TakeCommand(std::string_view format, size_t start)
     return close + 2;
   }
 
+  const auto fact = FindConnectionFact(name);
   const auto* known = std::find_if(std::begin(kNames), std::end(kNames),
                                    [&](const Name& entry) { return entry.name == name; });
-  if (known == std::end(kNames)) {
+  if (known == std::end(kNames) && !fact) {
     return FailAt(start,
                   fmt::format("unknown command %{}, see docs/configuration.md{}", name, kHelp));
   }
   if (end == format.size() || format[end] != '%') {
     return FailAt(start, fmt::format("%{} without a closing %{}", name, kHelp));
   }
-  pieces_.push_back({known->command, {}, {}});
+  if (fact) {
+    pieces_.push_back({LogCommand::kFact, {}, {}, *fact});
+  } else {
+    pieces_.push_back({known->command, {}, {}});
+  }
   return end + 1;
 }
 
@@ -311,11 +323,16 @@ void AccessLogLine::Append(const LoggedRequest& logged, TimestampWriter& timesta
       sluice::Append(out, piece.text);
       continue;
     }
-    const Value value = piece.command == LogCommand::kHeader
-                            ? KnownText(piece.header == HeaderId::kOther
-                                            ? logged.request.headers.Value(piece.text)
-                                            : logged.request.headers.Value(piece.header))
-                            : ValueOf(piece.command, logged);
+    Value value;
+    if (piece.command == LogCommand::kHeader) {
+      const HeaderList& headers = logged.request.headers;
+      value = KnownText(piece.header == HeaderId::kOther ? headers.Value(piece.text)
+                                                         : headers.Value(piece.header));
+    } else if (piece.command == LogCommand::kFact) {
+      value = KnownText(ValueOf(piece.fact, logged.downstream));
+    } else {
+      value = ValueOf(piece.command, logged);
+    }
     const bool known = !std::holds_alternative<std::monostate>(value);
     if (known && json_) sluice::Append(out, piece.text);
     if (known) {

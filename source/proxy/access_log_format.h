@@ -23,6 +23,7 @@
 //   %USER_AGENT%   User-Agent
 //   %END%          complete, or how the exchange broke off
 //   %DETAIL%       why the proxy answered by itself, e.g. route_timeout
+//   %TLS_...%, %CLIENT_...%   what proxy/connection_facts.h knows of the connection
 //   %REQ(name)%    any request header field, its first value
 //
 // In text, '"', '\' and bytes outside printable ASCII are written as \xHH. JSON has these values
@@ -39,6 +40,7 @@
 #include "base/escape.h"
 #include "base/time.h"
 #include "config/config.h"
+#include "proxy/connection_facts.h"
 #include "sluice/handler.h"
 #include "sluice/result.h"
 
@@ -86,6 +88,7 @@ class AccessLogLine {
     LogCommand command;
     std::string text;  // the literal; a header's name; in JSON the key, ready to be written
     HeaderId header = HeaderId::kOther;
+    ConnectionFact fact = ConnectionFact::kTlsVersion;  // of kFact
   };
   Result<size_t> TakeCommand(std::string_view format, size_t start);
 

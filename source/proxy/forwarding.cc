@@ -8,6 +8,7 @@
 #include <cstring>
 #include <iterator>
 
+#include "proxy/client_cert.h"
 #include "proxy/grammar.h"
 
 namespace sluice {
@@ -143,7 +144,9 @@ struct Forwarding::Seen {
 };
 
 Forwarding::Forwarding(const ListenerConfig& config)
-    : forwarded_(config.forwarded), trust_(config.trust_forwarded) {
+    : forwarded_(config.forwarded),
+      trust_(config.trust_forwarded),
+      client_cert_(config.forward_client_cert) {
   if (config.via.empty()) return;
   via_ = {"1.0 " + config.via, "1.1 " + config.via, "2 " + config.via, "3 " + config.via};
 }
@@ -165,6 +168,7 @@ void Forwarding::ApplyToRequest(RequestHead& head, const DownstreamInfo& downstr
     seen.bits &= static_cast<uint8_t>(~kForwardedFields);
   }
   AddForwardedFields(head, downstream, seen);
+  ForwardClientCertificate(client_cert_, head, downstream);
 
   if (!seen.Has(kSeenRequestId)) {
     headers.Add(HeaderId::kXRequestId, "X-Request-Id", NewUuid(random, head.arena));

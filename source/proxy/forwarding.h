@@ -6,6 +6,7 @@
 //   X-Forwarded-Proto   "http" or "https": how the client reached us
 //   X-Forwarded-Host    the authority it asked for
 //   Forwarded           the same in RFC 7239's form, if the listener is configured to
+//   X-Forwarded-Client-Cert   see proxy/client_cert.h, if the listener is configured to
 //   X-Request-Id        the client's if it is sane, otherwise a new UUID
 // On each response:
 //   Via                 as above
@@ -33,7 +34,8 @@ namespace sluice {
 
 class Forwarding {
  public:
-  // Takes `via`, `forwarded` and `trust_forwarded` from `config`; it need not outlive this.
+  // Takes `via`, `forwarded`, `trust_forwarded` and `forward_client_cert` from `config`; it need
+  // not outlive this.
   explicit Forwarding(const ListenerConfig& config);
   Forwarding(const Forwarding&) = delete;
   Forwarding& operator=(const Forwarding&) = delete;
@@ -55,6 +57,7 @@ class Forwarding {
 
   const bool forwarded_;
   const bool trust_;
+  const ForwardClientCert client_cert_;
   std::array<std::string, 4> via_;  // HTTP/1.0, 1.1, 2, 3; empty: no Via
 };
 

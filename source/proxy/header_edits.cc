@@ -45,12 +45,20 @@ Result<HeaderId> CheckField(std::string_view name, std::string_view value) {
 }  // namespace
 
 Result<CompiledHeaderEdits> CompiledHeaderEdits::Compile(const HeaderEdits& edits) {
+  return Compile(edits, false);
+}
+
+Result<CompiledHeaderEdits> CompiledHeaderEdits::CompileTemplates(const HeaderEdits& edits) {
+  return Compile(edits, true);
+}
+
+Result<CompiledHeaderEdits> CompiledHeaderEdits::Compile(const HeaderEdits& edits, bool templates) {
   CompiledHeaderEdits compiled;
-  const auto add_to = [](std::vector<Edit>& list, const std::string& name,
-                         const std::string& value) -> Result<void> {
-    auto id = CheckField(name, value);
-    if (!id) return tl::unexpected(id.error());
-    list.push_back({*id, name, value});
+  const auto add_to = [templates](std::vector<Edit>& list, const std::string& name,
+                                  const std::string& value) -> Result<void> {
+    auto edit = CompileEdit(name, value, templates);
+    if (!edit) return tl::unexpected(edit.error());
+    list.push_back(*std::move(edit));
     return {};
   };
   for (const std::string& name : edits.remove) {
@@ -72,22 +80,48 @@ Result<CompiledHeaderEdits> CompiledHeaderEdits::Compile(const HeaderEdits& edit
   return compiled;
 }
 
-void CompiledHeaderEdits::ApplyAll(HeaderList& headers) const {
-  for (const Edit& edit : remove_) {
-    if (edit.id == HeaderId::kOther) {
-      headers.Remove(edit.name);
-    } else {
-      headers.Remove(edit.id);
-    }
+Result<CompiledHeaderEdits::Edit> CompiledHeaderEdits::CompileEdit(const std::string& name,
+                                                                   const std::string& value,
+                                                                   bool templates) {
+  auto id = CheckField(name, value);
+  if (!id) return tl::unexpected(id.error());
+  if (!templates || value.find('%') == std::string::npos) return Edit{*id, name, value, {}};
+  auto placeholders = HeaderTemplate::Compile(value);
+  if (!placeholders) {
+    return Fail(fmt::format("the value of \"{}\": {}", name, placeholders.error().message));
   }
+  return Edit{*id, name, {}, *std::move(placeholders)};
+}
+
+std::optional<std::string_view> CompiledHeaderEdits::ValueOf(const Edit& edit,
+                                                             const Source& source) {
+  if (!edit.placeholders) return edit.value;
+  return edit.placeholders->Render(*source.downstream, *source.arena);
+}
+
+void CompiledHeaderEdits::Remove(const Edit& edit, HeaderList& headers) {
+  if (edit.id == HeaderId::kOther) {
+    headers.Remove(edit.name);
+  } else {
+    headers.Remove(edit.id);
+  }
+}
+
+void CompiledHeaderEdits::ApplyAll(HeaderList& headers, const Source& source) const {
+  for (const Edit& edit : remove_) Remove(edit, headers);
   for (const Edit& edit : set_) {
-    if (edit.id == HeaderId::kOther) {
-      headers.Set(edit.name, edit.value);
+    const auto value = ValueOf(edit, source);
+    if (!value) {
+      Remove(edit, headers);
+    } else if (edit.id == HeaderId::kOther) {
+      headers.Set(edit.name, *value);
     } else {
-      headers.Set(edit.id, edit.name, edit.value);
+      headers.Set(edit.id, edit.name, *value);
     }
   }
-  for (const Edit& edit : add_) headers.Add(edit.id, edit.name, edit.value);
+  for (const Edit& edit : add_) {
+    if (const auto value = ValueOf(edit, source)) headers.Add(edit.id, edit.name, *value);
+  }
 }
 
 }  // namespace sluice

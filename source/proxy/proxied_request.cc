@@ -37,7 +37,7 @@ void ProxiedRequest::Start(ServerStream& stream, const Route& route, Cluster& cl
   proxy_.forwarding().ApplyToRequest(head, stream.downstream(), proxy_.loop().random());
   const std::string_view client_path = head.path;
   const std::string_view client_authority = head.authority;
-  route.RewriteRequest(head);
+  route.RewriteRequest(head, stream.downstream());
   upstream_path_ = std::exchange(head.path, client_path);
   upstream_authority_ = std::exchange(head.authority, client_authority);
 

@@ -32,7 +32,7 @@ Route::Route(const RouteConfig& config, std::string name) : config_(config) {
 Result<std::unique_ptr<const Route>> Route::Build(const RouteConfig& config, std::string name) {
   std::unique_ptr<Route> route(new Route(config, std::move(name)));
   if (auto checked = route->Check(); !checked) return tl::unexpected(checked.error());
-  auto request_edits = CompiledHeaderEdits::Compile(config.request_headers);
+  auto request_edits = CompiledHeaderEdits::CompileTemplates(config.request_headers);
   if (!request_edits) return Fail("request_headers: " + request_edits.error().message);
   auto response_edits = CompiledHeaderEdits::Compile(config.response_headers);
   if (!response_edits) return Fail("response_headers: " + response_edits.error().message);
@@ -93,10 +93,10 @@ std::string_view Route::Location(const RequestHead& head, Arena& arena) const {
   return path.starts_with("//") ? arena.Concat("/.", path) : arena.Copy(path);
 }
 
-void Route::RewriteRequest(RequestHead& head) const {
+void Route::RewriteRequest(RequestHead& head, const DownstreamInfo& downstream) const {
   if (!config_.prefix_rewrite.empty()) RewritePath(head);
   if (!config_.host_rewrite.empty()) head.authority = config_.host_rewrite;
-  request_edits_.Apply(head.headers);
+  request_edits_.Apply(head, downstream);
 }
 
 void Route::RewritePath(RequestHead& head) const {

@@ -53,14 +53,15 @@ class Route {
   // path and query. A port that is the default of a scheme which is replaced is dropped.
   std::string_view Location(const RequestHead& head, Arena& arena) const;
 
-  // Applies the rewrites and edits of the request; new text lives in `head.arena` or in the route.
+  // Applies the rewrites and edits of the request; new text lives in `head.arena`, in the route or
+  // in `downstream`.
   // To be called once, after Find, Location and the fields of Forwarding, which speak of the
   // request as the client sent it.
   //
   // prefix_rewrite replaces the matched prefix, or the whole path of an exact or regex match; the
   // query is kept. A slash at the end of the prefix and one at the end of the rewrite stand for the
   // same slash: with "/api" -> "/", "/api/x" becomes "/x"; with "/" -> "/v2", "/x" becomes "/v2/x".
-  void RewriteRequest(RequestHead& head) const;
+  void RewriteRequest(RequestHead& head, const DownstreamInfo& downstream) const;
 
   // Applies the edits of the response.
   void RewriteResponse(HeaderList& headers) const { response_edits_.Apply(headers); }

@@ -117,7 +117,24 @@ Result<void> Server::BindListeners() {
   return {};
 }
 
+void Server::BuildTlsReloader() {
+  TlsReloader::Publish publish;
+  publish.to_listener = [this](size_t i, std::shared_ptr<const TlsServerContext> context) {
+    for (const auto& worker : workers_) {
+      worker->loop().Post([&worker = *worker, i, context] { worker.SetTls(i, context); });
+    }
+  };
+  publish.to_cluster = [this](size_t i, std::shared_ptr<const TlsClientContext> context) {
+    for (const auto& worker : workers_) {
+      worker->loop().Post([&worker = *worker, i, context] { worker.SetClusterTls(i, context); });
+    }
+  };
+  tls_reloader_ =
+      std::make_unique<TlsReloader>(control_, snapshot_, std::move(publish), control_shard_);
+}
+
 Result<void> Server::BuildControl() {
+  BuildTlsReloader();
   const Config& config = snapshot_->config;
   std::vector<Drainable*> parts;
   for (const auto& remote : remotes_) parts.push_back(remote.get());
@@ -136,7 +153,8 @@ Result<void> Server::BuildControl() {
                           [this](DrainTrigger trigger) {
                             control_.Post([this, trigger] { drain_->OnSignal(trigger); });
                           },
-                      .reopen_logs = [this] { control_.Post([this] { ReopenLogs(); }); }});
+                      .reopen_logs = [this] { control_.Post([this] { ReopenLogs(); }); },
+                      .reload = [this] { control_.Post([this] { OnHangUp(); }); }});
   if (!signals) return tl::unexpected(signals.error());
   signals_ = std::move(*signals);
 
@@ -158,6 +176,9 @@ AdminSources Server::MakeAdminSources() {
   sources.metrics_text = [this](std::function<void(std::string)> reply) { reply(metrics_.Text()); };
   sources.connections = [this](std::function<void(std::vector<ConnectionRecord>)> reply) {
     CollectConnections(std::move(reply));
+  };
+  sources.tls = [this](bool reload) {
+    return reload ? tls_reloader_->Reload() : tls_reloader_->Report();
   };
   return sources;
 }
@@ -223,6 +244,18 @@ void Server::ReopenLogs() {
   ReopenLog();
   if (access_log_) access_log_->Reopen();
   LogEvent(Level::kInfo, "logs_reopened");
+}
+
+void Server::OnHangUp() {
+  if (tls_reloader_->has_work()) {
+    tls_reloader_->Reload();
+  } else {
+    LogEvent(Level::kWarning, "signal_ignored",
+             {{"signal", "SIGHUP"},
+              {"reason",
+               "this version reloads only certificates, and there are none: start it "
+               "anew for another configuration"}});
+  }
 }
 
 void Server::CollectConnections(std::function<void(std::vector<ConnectionRecord>)> reply) {

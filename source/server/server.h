@@ -20,6 +20,7 @@
 #include "server/control_port.h"
 #include "server/embedded_origin.h"
 #include "server/remote_drainable.h"
+#include "server/tls_reloader.h"
 #include "server/worker.h"
 #include "sluice/result.h"
 
@@ -56,6 +57,8 @@ class Server {
   AdminSources MakeAdminSources();
   void CollectConnections(std::function<void(std::vector<ConnectionRecord>)> reply);
   void ReopenLogs();
+  void BuildTlsReloader();
+  void OnHangUp();
   void Flush(std::function<void()> done);
   void Release(std::function<void()> done);
 
@@ -71,6 +74,7 @@ class Server {
   std::vector<std::string> addresses_;  // of the listeners, as bound
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::unique_ptr<RemoteDrainable>> remotes_;
+  std::unique_ptr<TlsReloader> tls_reloader_;
   std::unique_ptr<FanOut> fan_out_;
   std::unique_ptr<DrainController> drain_;
   std::unique_ptr<AdminHandler> admin_;

@@ -91,13 +91,16 @@ TlsClientOptions TlsOptionsOf(const ClusterConfig& cluster) {
 Result<std::shared_ptr<TlsTicketKeys>> MakeTicketKeys(const ListenerConfig& listener,
                                                       WallTime now) {
   auto keys = std::make_shared<TlsTicketKeys>();
-  const auto& files = listener.tls->ticket_key_files;
-  if (files.empty()) return keys;
-  const std::string where = "listeners." + listener.name + ".tls.ticket_key_files";
-  if (auto loaded = keys->LoadFiles(files, where, now); !loaded) {
+  if (listener.tls->ticket_key_files.empty()) return keys;
+  if (auto loaded = LoadTicketKeys(listener, now, keys.get()); !loaded) {
     return tl::unexpected(loaded.error());
   }
   return keys;
+}
+
+Result<void> LoadTicketKeys(const ListenerConfig& listener, WallTime now, TlsTicketKeys* keys) {
+  const std::string where = "listeners." + listener.name + ".tls.ticket_key_files";
+  return keys->LoadFiles(listener.tls->ticket_key_files, where, now);
 }
 
 Result<std::vector<std::string>> CheckTls(const Config& config, WallTime now) {

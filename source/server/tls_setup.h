@@ -19,6 +19,9 @@ TlsClientOptions TlsOptionsOf(const ClusterConfig& cluster);
 // The keys that tickets of a listener are sealed with: random, or from its files.
 Result<std::shared_ptr<TlsTicketKeys>> MakeTicketKeys(const ListenerConfig& listener, WallTime now);
 
+// Reads the files of ticket keys, which there must be, into `keys`.
+Result<void> LoadTicketKeys(const ListenerConfig& listener, WallTime now, TlsTicketKeys* keys);
+
 // Reads every file that TLS needs, as serve would. Fails with what serve would fail with; otherwise
 // gives a warning for each certificate that is expired or not valid yet at `now`.
 Result<std::vector<std::string>> CheckTls(const Config& config, WallTime now);

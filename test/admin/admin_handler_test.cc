@@ -27,7 +27,8 @@ class AdminHandlerTest : public testing::Test {
     admin_.emplace(loop_, *drain_,
                    AdminSources{.config_text = [] { return std::string("workers: 2\n"); },
                                 .metrics_text = [this](auto reply) { reply(metrics_.Text()); },
-                                .connections = [this](auto reply) { reply_ = std::move(reply); }});
+                                .connections = [this](auto reply) { reply_ = std::move(reply); },
+                                .tls = [this](bool reload) { return Tls(reload); }});
   }
 
   void Ready() {
@@ -43,6 +44,13 @@ class AdminHandlerTest : public testing::Test {
     loop_.Dispatch([&] { stream.Deliver(*admin_, end_stream); });
     return stream;
   }
+  TlsReport Tls(bool reload) {
+    TlsReport report;
+    report.entries = {{"listeners.edge", {{"/a.pem", "CN=a", {"a.test"}, WallTime{}}}, {}}};
+    if (reload && tls_broken_) report.entries[0].error = "/a.pem: No such file or directory";
+    return report;
+  }
+
   static Json Parse(const FakeStream& stream) { return Json::parse(stream.body(), nullptr, false); }
   void RunFor(Duration span) { loop_.RunFor(span); }
   void Settle() { loop_.RunFor(Duration::zero()); }
@@ -55,7 +63,22 @@ class AdminHandlerTest : public testing::Test {
   std::optional<AdminHandler> admin_;
   std::deque<FakeStream> streams_;
   std::function<void(std::vector<ConnectionRecord>)> reply_;
+  bool tls_broken_ = false;
 };
+
+TEST_F(AdminHandlerTest, ShowsAndReloadsCertificates) {
+  Ready();
+  const Json shown = Parse(Ask("GET", "/tls"))["tls"][0];
+  EXPECT_EQ(shown["owner"], "listeners.edge");
+  EXPECT_EQ(shown["certificates"][0]["subject"], "CN=a");
+  EXPECT_EQ(shown["certificates"][0]["not_after"], "1970-01-01T00:00:00Z");
+  EXPECT_EQ(Ask("GET", "/tls/reload").status(), 405);
+  EXPECT_EQ(Ask("POST", "/tls/reload").status(), 200);
+  tls_broken_ = true;
+  const FakeStream& refused = Ask("POST", "/tls/reload");
+  EXPECT_EQ(refused.status(), 500);
+  EXPECT_EQ(Parse(refused)["tls"][0]["error"], "/a.pem: No such file or directory");
+}
 
 TEST_F(AdminHandlerTest, LiveAlwaysReadyOnlyWhenReady) {
   EXPECT_EQ(Ask("GET", "/live").status(), 200);

@@ -273,7 +273,7 @@ TEST(Overrides, OfASectionWrittenShort) {
 }
 
 TEST(LoadConfig, ReadsTheFilesWeShip) {
-  for (const std::string name : {"minimal", "sidecar"}) {
+  for (const std::string name : {"minimal", "sidecar", "edge-tls"}) {
     const auto config =
         LoadConfig({.file = kSource + "/configs/" + name + ".yaml", .overrides = {}});
     ASSERT_TRUE(config) << config.error().message;

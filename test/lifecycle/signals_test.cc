@@ -20,7 +20,8 @@ class SignalsTest : public testing::Test {
     uv_async_init(&loop_, &alive_, nullptr);
     auto installed = Signals::Install(
         &loop_, {.stop = [this](DrainTrigger trigger) { stops_.push_back(trigger); },
-                 .reopen_logs = [this] { ++reopened_; }});
+                 .reopen_logs = [this] { ++reopened_; },
+                 .reload = [this] { ++reloads_; }});
     EXPECT_TRUE(installed.has_value());
     signals_ = std::move(*installed);
   }
@@ -40,6 +41,7 @@ class SignalsTest : public testing::Test {
   std::unique_ptr<Signals> signals_;
   std::vector<DrainTrigger> stops_;
   int reopened_ = 0;
+  int reloads_ = 0;
 };
 
 TEST_F(SignalsTest, EachSignalHasItsMeaning) {
@@ -64,10 +66,11 @@ TEST_F(SignalsTest, AHundredAreAHundred) {
   EXPECT_EQ(stops_.size(), 100u);
 }
 
-TEST_F(SignalsTest, HangUpAndBrokenPipeDoNotKill) {
+TEST_F(SignalsTest, HangUpAsksForAReloadAndABrokenPipeForNothing) {
   std::raise(SIGHUP);
   std::raise(SIGPIPE);
   Turn();
+  EXPECT_EQ(reloads_, 1);
   EXPECT_TRUE(stops_.empty());
   EXPECT_EQ(reopened_, 0);
 }

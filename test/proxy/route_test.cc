@@ -120,7 +120,7 @@ TEST_P(RewriteTest, ReplacesTheMatchAndKeepsTheRest) {
   auto route = Build(config);
   RequestHead head;
   head.path = test.path;
-  route->RewriteRequest(head);
+  route->RewriteRequest(head, DownstreamInfo{});
   EXPECT_EQ(head.path, test.expected);
 }
 
@@ -162,11 +162,11 @@ TEST(RouteTest, RewritesTheHost) {
   RequestHead head;
   head.authority = "example.com";
   head.path = "/";
-  Build(config)->RewriteRequest(head);
+  Build(config)->RewriteRequest(head, DownstreamInfo{});
   EXPECT_EQ(head.authority, "example.com");
   config.host_rewrite = "inner:8080";
   auto route = Build(config);
-  route->RewriteRequest(head);
+  route->RewriteRequest(head, DownstreamInfo{});
   EXPECT_EQ(head.authority, "inner:8080");
   config.host_rewrite = "a\r\nb";
   EXPECT_THAT(BuildError(config), HasSubstr("is not a host"));
@@ -194,7 +194,7 @@ TEST(RouteTest, EditsHeadersInOrderRemoveSetAdd) {
                                     {"user-agent", "curl"}}) {
     head.headers.Add(name, value);
   }
-  route->RewriteRequest(head);
+  route->RewriteRequest(head, DownstreamInfo{});
   EXPECT_EQ(FieldsOf(head.headers),
             "X-Tag: 1\nX-Env: prod\nUser-Agent: sluice\nX-Tag: 2\nX-Secret: ours\n");
 
