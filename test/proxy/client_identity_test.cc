@@ -5,11 +5,13 @@
 
 #include <string>
 
-#include "config/text_rules.h"
 #include "proxy/access_log_format.h"
 #include "proxy/client_cert.h"
 #include "proxy/forwarding.h"
 #include "proxy/header_edits.h"
+
+// Behind those whose enumerators have the same names as some of its rules.
+#include "config/text_rules.h"
 
 namespace sluice {
 namespace {
@@ -79,7 +81,8 @@ class ClientIdentityTest : public testing::Test {
 // ---- header rules ----
 
 TEST_F(ClientIdentityTest, ValuesOfHeaderRulesHavePlaceholders) {
-  Edit({.set = {{"X-Client", "%CLIENT_SUBJECT%"},
+  Edit({.remove = {},
+        .set = {{"X-Client", "%CLIENT_SUBJECT%"},
                 {"X-Tls", "%TLS_VERSION%/%TLS_CIPHER% (%TLS_RESUMED%)"},
                 {"X-Static", "as it is"},
                 {"X-Percent", "100%%"}},
@@ -94,26 +97,29 @@ TEST_F(ClientIdentityTest, ValuesOfHeaderRulesHavePlaceholders) {
 TEST_F(ClientIdentityTest, WhatIsNotKnownIsNotLeftToTheClient) {
   Anonymous();
   head_.headers.Add("X-Client", "CN=admin");
-  Edit({.set = {{"X-Client", "%CLIENT_SUBJECT%"}, {"X-Both", "%CLIENT_VERIFY% %CLIENT_URI%"}},
+  Edit({.remove = {},
+        .set = {{"X-Client", "%CLIENT_SUBJECT%"}, {"X-Both", "%CLIENT_VERIFY% %CLIENT_URI%"}},
         .add = {{"X-Added", "%CLIENT_DNS%"}}});
   EXPECT_THAT(Values("X-Client"), IsEmpty());
   EXPECT_THAT(Values("X-Both"), ElementsAre("none -"));
   EXPECT_THAT(Values("X-Added"), IsEmpty());
   downstream_.tls_info = nullptr;
   head_.headers.Add("X-Client", "CN=admin");
-  Edit({.set = {{"X-Client", "%CLIENT_SUBJECT%"}}});
+  Edit({.remove = {}, .set = {{"X-Client", "%CLIENT_SUBJECT%"}}, .add = {}});
   EXPECT_THAT(Values("X-Client"), IsEmpty());
 }
 
 TEST_F(ClientIdentityTest, PlaceholdersThatAreNoneAreRefused) {
   const auto error = [](const std::string& value) {
-    const auto compiled = CompiledHeaderEdits::CompileTemplates({.set = {{"X-A", value}}});
+    const auto compiled =
+        CompiledHeaderEdits::CompileTemplates({.remove = {}, .set = {{"X-A", value}}, .add = {}});
     return compiled ? "accepted" : compiled.error().message;
   };
   EXPECT_THAT(error("%NO_SUCH%"), HasSubstr("unknown placeholder %NO_SUCH%"));
   EXPECT_THAT(error("100%"), HasSubstr("without a second one"));
   EXPECT_EQ(error("%%%CLIENT_URI%%%"), "accepted");
-  const auto plain = CompiledHeaderEdits::Compile({.set = {{"X-A", "100%"}}});
+  const auto plain =
+      CompiledHeaderEdits::Compile({.remove = {}, .set = {{"X-A", "100%"}}, .add = {}});
   EXPECT_TRUE(plain) << "of responses: there a percent sign is one";
 }
 
