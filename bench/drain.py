@@ -6,7 +6,8 @@ puts load on it by one kind of client (lib/drain_loads.py): busy connections, so
 requests, and some whose responses take a while. The signal comes when a number of requests were
 answered. The clients go on until the port is gone. A request that was sent and not answered in full
 is `failed`; what Sluice says it had to end by force is `cut`. Both must be 0. What the process said it
-did not take (HTTP/2 can), is `refused`, and no failure.
+did not take (HTTP/2 can), is `refused`, and what a client took back before it left, because of a
+GOAWAY, is `unsent`: no failures.
 
 Runs alternate between propagation delays: none (the listener goes away at once), and one under
 which new connections and requests are still served while responses advise closing.
@@ -178,15 +179,16 @@ def print_outcomes(outcomes, idle):
         numbers = [sum(o.count(n) for o in group) for n in ("sent", "answered")]
         numbers += [sum(o.failed for o in group), sum(o.cut for o in group),
                     sum(o.count("refused") for o in group),
+                    sum(o.count("unsent") for o in group),
                     sum(o.count("not_ok") for o in group), sum(o.bad_exits for o in group)]
         return [name, f"{runs:,}", *(f"{n:,}" for n in numbers),
                 milliseconds(statistics.median(seconds)), milliseconds(seconds[-1])]
 
     rows = [row(o.name, [o]) for o in outcomes if o.runs]
     rows.append(row("all", [o for o in outcomes if o.runs]))
-    rows.append(["idle exit", str(len(idle)), *["-"] * 7,
+    rows.append(["idle exit", str(len(idle)), *["-"] * 8,
                  milliseconds(statistics.median(idle)), milliseconds(max(idle))])
-    report.print_table(["", "runs", "sent", "answered", "failed", "cut", "refused", "not 200", "exit not 0",
+    report.print_table(["", "runs", "sent", "answered", "failed", "cut", "refused", "unsent", "not 200", "exit not 0",
                         "time to exit, median", "longest"], rows)
 
 

@@ -6,9 +6,9 @@ Each caller makes one call after the other. Prints "mark" when MARK calls were a
 end one line of JSON with the counts. A caller stops when the port is gone.
 
 What is counted: a call is `sent` when the library took it, and `answered` when it ended with status
-OK and the echo was right. A call that never left this process is `unsent`: the port was gone, or
-the library says that the connection it had picked was closing already. Every other end is a failure,
-named by its status.
+OK and the echo was right. A call that never left this process is `unsent`: the library had picked a
+connection for it, and heard a GOAWAY there before it could send (with retries on it would silently
+take another). Every other end is a failure, named by its status.
 """
 
 import collections
@@ -32,6 +32,7 @@ OPTIONS = [
 ]
 # What gRPC says of a call that it failed before a byte of it was written.
 PORT_GONE = ("failed to connect to all addresses", "Connection refused")
+LEAVING = "GOAWAY received"
 
 
 class Client:
@@ -62,7 +63,10 @@ class Client:
                     return
                 with self.lock:
                     self.details[details] += 1
-                self.count("sent", f"failed_{error.code().name.lower()}")
+                if error.details() == LEAVING:
+                    self.count("unsent")
+                else:
+                    self.count("sent", f"failed_{error.code().name.lower()}")
 
 
 def run(groups, client):
@@ -84,7 +88,8 @@ def main():
     client = Client(int(sys.argv[1]), int(sys.argv[2]))
     run(sys.argv[3:], client)
     for details, count in client.details.items():
-        print(f"{count} x {details}", file=sys.stderr)
+        if LEAVING not in details:
+            print(f"{count} x {details}", file=sys.stderr)
     print(json.dumps(client.counts), flush=True)
     # gRPC's own threads have nothing to add, and may take their time.
     os._exit(0)

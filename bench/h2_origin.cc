@@ -3,6 +3,7 @@
 //   /<N>B, /<N>KiB     a body of that size
 //   /wait?ms=N         answers after N milliseconds
 //   /trickle?ms=N      sends its body in ten chunks over that time
+//   /requests          how many requests there were, this one and its kind not counted
 //
 // A request of content-type application/grpc gets its own bytes back as the body (an echo, if it
 // holds one message), at the time the path says, and the trailer grpc-status: 0.
@@ -68,6 +69,8 @@ class Server {
   explicit Server(uint16_t port);
   void Run();
   void At(milliseconds delay, Due due) { due_.emplace(Clock::now() + delay, due); }
+
+  uint64_t requests = 0;
 
  private:
   void Accept();
@@ -164,6 +167,11 @@ class Connection {
   void OnRequest(int32_t id) {
     Stream& stream = streams_[id];
     const std::string_view path = stream.path;
+    if (path == "/requests") {
+      stream.body = std::to_string(server_.requests);
+      return Respond(stream);
+    }
+    ++server_.requests;
     uint64_t number = 0;
     const size_t digits = path.find_first_of("0123456789");
     const char* unit = path.data() + path.size();
@@ -189,7 +197,7 @@ class Connection {
     static const std::string ok = "200";
     static const std::string grpc = "application/grpc";
     static const std::string octets = "application/octet-stream";
-    const std::string length = std::to_string(stream.fill);
+    const std::string length = std::to_string(stream.fill + stream.body.size());
     const bool sized = !stream.grpc && stream.later.empty();
     const nghttp2_nv fields[] = {Field(":status", ok),
                                  Field("content-type", stream.grpc ? grpc : octets),

@@ -105,6 +105,19 @@ class Grpc(Load):
     name = "gRPC"
     share = 20
 
+    def __init__(self, bench, sluice, answered):
+        super().__init__(bench, sluice, answered)
+        self.origin = bench.h2_origin
+        self.before = self.origin.requests()
+
+    def counts(self):
+        counts = super().counts()
+        # What the library says it never sent must not have arrived.
+        seen = self.origin.requests() - self.before
+        counts["failed_midway"] = max(seen - counts["sent"], 0)
+        counts["sent"] = max(seen, counts["sent"])
+        return counts
+
     def arguments(self, options, sluice, answered):
         return [PYTHON, GRPC_CLIENT, SECONDS, answered,
                 f"{sluice.h2}:16:/bench.Echo/Unary",
@@ -132,8 +145,13 @@ class H2load(Load):
     def counts(self):
         counts = h2load.parse(self.output.decode())
         sent = self.origin.requests() - self.before - 1  # the question is a request, too
-        return {"sent": sent, "answered": counts.done, "not_ok": counts.done - counts.succeeded,
-                "failed_midway": max(sent - counts.done, 0)}
+        heads = sum(counts.statuses.values())
+        refusals = counts.statuses["4xx"] + counts.statuses["5xx"]
+        # Of its next requests, which a GOAWAY overtook before they were sent, h2load says that they
+        # are done, and have failed. They have no status.
+        midway = max(heads - refusals - counts.succeeded, 0)
+        return {"sent": max(sent, heads), "answered": heads - midway, "not_ok": refusals,
+                "failed_midway": midway, "failed_reused": max(sent - heads, 0)}
 
 
 LOADS = {"h1": Http1, "h2": Http2, "h2load": H2load, "grpc": Grpc}

@@ -40,6 +40,7 @@ class Counts:
     done: int  # a whole response came
     succeeded: int  # and its status was 2xx or 3xx
     failed: int
+    statuses: dict  # {"5xx": how many}
 
 
 def run(url, load, seconds, core, log):
@@ -64,7 +65,8 @@ def parse(output):
                       re.MULTILINE)
     if not found:
         raise SystemExit(f"bench: h2load says:\n{output}")
-    return Counts(*map(int, found.groups()))
+    statuses = {name: int(count) for count, name in re.findall(r"(\d+) (\dxx)", output)}
+    return Counts(*map(int, found.groups()), statuses)
 
 
 def read_durations(log):

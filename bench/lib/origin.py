@@ -3,6 +3,7 @@ and gRPC a program of our own."""
 
 import os
 import re
+import subprocess
 
 from .process import Process, free_port, http_body, wait_for_http, wait_for_port
 
@@ -73,7 +74,7 @@ class Origin:
         self.process.stop()
 
     def requests(self):
-        """How many requests it has had."""
+        """How many requests it has had, this question counted."""
         status = http_body(self.port, "/status").decode()
         # Of connections: accepted, handled; and the requests on them, this one too.
         return int(re.search(r"^ *\d+ \d+ (\d+)", status, re.MULTILINE).group(1))
@@ -93,3 +94,8 @@ class H2Origin(Process):
             self.stop()
             raise
         return self
+
+    def requests(self):
+        """How many requests it has had, these questions not counted."""
+        return int(subprocess.run(["nghttp", f"http://127.0.0.1:{self.port}/requests"], check=True,
+                                  capture_output=True, text=True).stdout)
