@@ -10,7 +10,7 @@ namespace {
 
 // Requests are in flight on few connections at a time; more than this many idle stream objects
 // would only hold memory.
-constexpr size_t kMaxFreeStreams = 256;
+constexpr size_t kMaxFreeStreams = 512;
 
 // Idle connections are closed at this rate at most, so that neither their clients nor this loop
 // meet them all in one millisecond.

@@ -28,7 +28,7 @@ struct H2ClientContext {
   Http2Options options;
   // What the last connection came to carry: a new one starts with it, until the upstream has said.
   uint32_t streams_per_connection = 0;
-  ObjectPool<H2ClientStream> streams{256};
+  ObjectPool<H2ClientStream> streams{512};
 };
 
 class H2ClientConnection final : public ClientConnection,

@@ -31,7 +31,7 @@ void WriteH2RequestHead(Loop& loop, const RequestHead& head, std::string_view sc
     fields.push_back({":path", head.path});
   }
   for (const HeaderField& field : head.headers) {
-    fields.push_back({H2FieldName(loop, field), field.value});
+    fields.push_back({H2FieldName(loop, field), field.value, field.id == HeaderId::kXRequestId});
   }
   if (head.content_length)
     fields.push_back({"content-length", Decimal(loop, *head.content_length)});

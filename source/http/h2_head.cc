@@ -137,7 +137,7 @@ void WriteH2ResponseHead(Loop& loop, const ResponseHead& head,
   bool dated = head.informational();
   for (const HeaderField& field : head.headers) {
     dated = dated || field.id == HeaderId::kDate;
-    fields.push_back({H2FieldName(loop, field), field.value});
+    fields.push_back({H2FieldName(loop, field), field.value, field.id == HeaderId::kXRequestId});
   }
   if (content_length) fields.push_back({"content-length", Decimal(loop, *content_length)});
   if (!dated) fields.push_back({"date", HttpDate(loop.WallNow(), loop.Scratch(kHttpDateLength))});

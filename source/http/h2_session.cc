@@ -100,7 +100,10 @@ bool H2Session::SubmitHead(H2Stream& stream, int32_t id, const std::vector<H2Fie
                            bool end_stream) {
   thread_local std::vector<nghttp2_nv> values;
   values.clear();
-  for (const H2Field& field : fields) values.push_back(NameValue(field.name, field.value));
+  for (const H2Field& field : fields) {
+    values.push_back(NameValue(field.name, field.value));
+    if (field.comes_once) values.back().flags |= NGHTTP2_NV_FLAG_NO_INDEX;
+  }
   const uint8_t flags = end_stream ? NGHTTP2_FLAG_END_STREAM : NGHTTP2_FLAG_NONE;
   const int32_t result =
       nghttp2_submit_headers(session_, flags, id, nullptr, values.data(), values.size(), &stream);

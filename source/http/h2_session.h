@@ -70,6 +70,9 @@ enum class H2Block : uint8_t {
 struct H2Field {
   std::string_view name;  // in lower case
   std::string_view value;
+  // No other message will have this value: in the peer's table (RFC 7541 2.3.2) it would only push
+  // out what comes again, and be compared with every value of its name that comes after it.
+  bool comes_once = false;
 };
 
 class H2SessionEvents {

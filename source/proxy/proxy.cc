@@ -7,7 +7,7 @@
 namespace sluice {
 namespace {
 
-constexpr size_t kMaxFreeRequests = 256;
+constexpr size_t kMaxFreeRequests = 512;
 
 void Refuse(ServerStream& stream, int status, std::string_view detail, std::string_view text) {
   stream.record().detail = detail;

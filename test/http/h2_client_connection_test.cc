@@ -733,6 +733,7 @@ TEST_F(HostileUpstreamTest, BytesThatAreNotHttp2) {
   options.ack_settings = false;
   Connect(options, /*settings=*/false);
   TestExchange& get = Send("GET", "/");
+  Run();
   Upstream([](auto& u) { u.session().Write("HTTP/1.1 400 Bad Request\r\n\r\n"); });
   ExpectFailure(get, Kind::kProtocol, "upstream_broke_http2_connection");
   EXPECT_EQ(closed, 1);
