@@ -244,25 +244,25 @@ class LibraryTest(SluiceTest):
         super().setUp()
         self.app = self.origin()
         self.process = self.sluice(self.app)
-        self.library = Library(self.connect(self.process))
+        self.python_h2 = Library(self.connect(self.process))
 
     def test_streams_end_in_the_order_of_their_responses(self):
         hold = self.app.hold("/slow")
-        slow = self.library.request("/slow")
-        quick = [self.library.request(f"/{i}") for i in range(20)]
-        self.assertEqual([200] * 20, self.library.wait(*quick))
-        self.assertNotIn(slow, self.library.heads)
+        slow = self.python_h2.request("/slow")
+        quick = [self.python_h2.request(f"/{i}") for i in range(20)]
+        self.assertEqual([200] * 20, self.python_h2.wait(*quick))
+        self.assertNotIn(slow, self.python_h2.heads)
         hold.release()
-        self.assertEqual([200], self.library.wait(slow))
+        self.assertEqual([200], self.python_h2.wait(slow))
 
     def test_an_upload_and_trailers_both_ways(self):
         self.app.on("/", lambda x: (x.read_body(), x.send(TRAILERS)))
         data = pattern(500_000)
-        stream = self.library.request("/", "POST", [("te", "trailers")], end=False)
-        self.library.send_body(stream, data, end=False)
-        self.library.h2.send_headers(stream, [("x-check", "1")], end_stream=True)
-        self.assertEqual([200], self.library.wait(stream))
-        self.assertEqual({"x-sum": "42"}, self.library.trailers[stream])
+        stream = self.python_h2.request("/", "POST", [("te", "trailers")], end=False)
+        self.python_h2.send_body(stream, data, end=False)
+        self.python_h2.h2.send_headers(stream, [("x-check", "1")], end_stream=True)
+        self.assertEqual([200], self.python_h2.wait(stream))
+        self.assertEqual({"x-sum": "42"}, self.python_h2.trailers[stream])
         request = self.app.last()
         self.assertTrue(data == request.body)
         self.assertEqual([("x-check", "1")],
@@ -270,13 +270,13 @@ class LibraryTest(SluiceTest):
 
     def test_uploads_and_downloads_at_once(self):
         self.app.on("/down", lambda x: x.reply(body=pattern(700_000)))
-        downs = [self.library.request("/down") for _ in range(5)]
-        ups = [self.library.request(f"/up/{i}", "PUT", end=False) for i in range(5)]
+        downs = [self.python_h2.request("/down") for _ in range(5)]
+        ups = [self.python_h2.request(f"/up/{i}", "PUT", end=False) for i in range(5)]
         for number, stream in enumerate(ups):
-            self.library.send_body(stream, pattern(200_000 + number))
-        self.assertEqual([200] * 10, self.library.wait(*ups, *downs))
+            self.python_h2.send_body(stream, pattern(200_000 + number))
+        self.assertEqual([200] * 10, self.python_h2.wait(*ups, *downs))
         for stream in downs:
-            self.assertTrue(pattern(700_000) == self.library.bodies[stream])
+            self.assertTrue(pattern(700_000) == self.python_h2.bodies[stream])
         for number in range(5):
             self.assertEqual(200_000 + number, len(self.app.seen(f"/up/{number}")[0].body))
 
@@ -285,13 +285,13 @@ class LibraryTest(SluiceTest):
             x.send("HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n")
             x.reply()
         self.app.on("/", hint)
-        stream = self.library.request()
-        self.assertEqual([200], self.library.wait(stream))
-        self.assertEqual({":status": "103", "link": "</a.css>"}, self.library.interim[stream])
+        stream = self.python_h2.request()
+        self.assertEqual([200], self.python_h2.wait(stream))
+        self.assertEqual({":status": "103", "link": "</a.css>"}, self.python_h2.interim[stream])
 
     def test_cookies_become_one_field(self):
         # RFC 9113 8.2.3: HTTP/1.1 has one Cookie.
-        self.library.wait(self.library.request(fields=[("cookie", "a=1"), ("cookie", "b=2")]))
+        self.python_h2.wait(self.python_h2.request(fields=[("cookie", "a=1"), ("cookie", "b=2")]))
         self.assertEqual("a=1; b=2", self.app.last().get("cookie"))
 
     def test_a_response_that_breaks_off_is_reset(self):
@@ -299,36 +299,36 @@ class LibraryTest(SluiceTest):
             x.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
             x.close()
         self.app.on("/broken", break_off)
-        broken, good = self.library.request("/broken"), self.library.request("/good")
-        self.assertEqual([200, 200], self.library.wait(broken, good))
-        self.assertEqual([broken], list(self.library.reset))
-        self.assertEqual(b"ok", self.library.bodies[good])
+        broken, good = self.python_h2.request("/broken"), self.python_h2.request("/good")
+        self.assertEqual([200, 200], self.python_h2.wait(broken, good))
+        self.assertEqual([broken], list(self.python_h2.reset))
+        self.assertEqual(b"ok", self.python_h2.bodies[good])
 
     def test_a_request_that_is_taken_back_is_taken_from_the_origin(self):
         ends = []
         self.app.on("/slow", lambda x: ends.append(x.wait_for_end()))
-        slow = self.library.request("/slow")
-        self.library.pump_until(lambda: True)
+        slow = self.python_h2.request("/slow")
+        self.python_h2.pump_until(lambda: True)
         wait_until(lambda: self.app.seen("/slow"), "it has reached the origin")
-        self.library.h2.reset_stream(slow)
-        self.assertEqual([200], self.library.wait(self.library.request("/")))
+        self.python_h2.h2.reset_stream(slow)
+        self.assertEqual([200], self.python_h2.wait(self.python_h2.request("/")))
         wait_until(lambda: ends, "the origin is told by the end")
 
     def test_what_is_said_about_it(self):
         hold = self.app.hold("/slow")
-        slow = self.library.request("/slow")
-        self.assertEqual([200] * 2, self.library.wait(*[self.library.request(f"/{i}")
+        slow = self.python_h2.request("/slow")
+        self.assertEqual([200] * 2, self.python_h2.wait(*[self.python_h2.request(f"/{i}")
                                                         for i in range(2)]))
         hold.wait_arrived()
         connection, = self.process.admin_json("/connections")["connections"]
-        expected = {"listener": "in", "peer": self.library.client.name, "state": "busy",
+        expected = {"listener": "in", "peer": self.python_h2.client.name, "state": "busy",
                     "requests": 3}
         self.assertEqual(expected, expected | {key: connection[key] for key in expected})
         stream, = connection["in_flight"]
         self.assertEqual(("http2", "default/0", "response from the upstream"),
                          (stream["protocol"], stream["route"], stream["waiting_for"]))
         hold.release()
-        self.library.wait(slow)
+        self.python_h2.wait(slow)
         log = self.directory / "access.log"
         wait_until(lambda: log.read_text(encoding="utf-8").count("\n") == 3, "all are logged")
         for line in map(json.loads, log.read_text(encoding="utf-8").splitlines()):
