@@ -10,6 +10,7 @@ import stat
 import subprocess
 
 from lib import SOURCE_DIR, Client, SluiceTest, main, run_sluice, wait_until
+from lib.certs import Authority
 
 ANYWHERE = ("--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
 AT_ONCE = ("--set", "drain.propagation_delay=0s")
@@ -248,10 +249,25 @@ class CommandTest(SluiceTest):
             self.assertEqual(0, run_sluice(command, "--help").returncode)
         self.assertIn("Exit codes", result.stdout)
 
+    def fill(self, directory):
+        """Makes the files that a shipped configuration names."""
+        for ca in ("partners-ca", "internal-ca"):
+            Authority(directory, ca)
+        own = Authority(directory, "own")
+        for name in ("example.com", "shop"):
+            own.issue(name)
+        for name in ("tickets.0", "tickets.1"):
+            (directory / name).write_bytes(os.urandom(80))
+            (directory / name).chmod(0o600)
+
     def test_check_of_the_files_that_are_shipped(self):
+        self.fill(self.directory)
         for path in sorted((SOURCE_DIR / "configs").glob("*.yaml")):
             with self.subTest(path.name):
-                result = run_sluice("check", "-c", path)
+                here = self.directory / path.name
+                here.write_text(path.read_text(encoding="utf-8").replace(
+                    "/etc/sluice/tls", str(self.directory)), encoding="utf-8")
+                result = run_sluice("check", "-c", here)
                 self.assertEqual((0, ""), (result.returncode, result.stderr))
                 self.assertTrue(result.stdout.startswith("ok"), result.stdout)
 
