@@ -5,6 +5,7 @@
 #include <nghttp2/nghttp2.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -141,14 +142,14 @@ class Answerer final : public H2SessionEvents {
 
   uint64_t Run(std::string_view bytes) {
     Sink sink;
-    H2Session session(H2Role::kServer, loop_, sink, options_, limits_, *this);
-    session_ = &session;
+    session_.emplace(H2Role::kServer, loop_, sink, options_, limits_, *this);
     answered_ = 0;
     while (!bytes.empty()) {
-      session.Receive(bytes.substr(0, kReadSize));
+      session_->Receive(bytes.substr(0, kReadSize));
       bytes.remove_prefix(std::min(kReadSize, bytes.size()));
       loop_.Finish();
     }
+    session_.reset();
     return answered_;
   }
 
@@ -195,7 +196,7 @@ class Answerer final : public H2SessionEvents {
   HttpLimits limits_;
   ResponseHead response_;
   const std::string body_;
-  H2Session* session_ = nullptr;
+  std::optional<H2Session> session_;  // while running
   uint64_t answered_ = 0;
   std::vector<H2Field> fields_;
   std::vector<std::unique_ptr<BenchStream>> streams_;

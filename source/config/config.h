@@ -137,8 +137,8 @@ struct ListenerLimits {
   uint32_t connections = 0;              // of this listener, over all workers; 0: no limit
 };
 
-// How many frames of a kind are taken from one HTTP/2 connection at once; as many again are taken in
-// every half minute. Beyond that: GOAWAY ENHANCE_YOUR_CALM.
+// How many frames of a kind are taken from one HTTP/2 connection at once; as many again are taken
+// in every half minute. Beyond that: GOAWAY ENHANCE_YOUR_CALM.
 struct Http2FloodLimits {
   uint32_t settings = 100;
   uint32_t ping = 500;
