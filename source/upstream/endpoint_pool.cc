@@ -109,6 +109,9 @@ EndpointPool::EndpointPool(Loop& loop, Dialer& dialer, const ClusterConfig& conf
 }
 
 EndpointPool::~EndpointPool() {
+  for (WaiterList* queue : {&waiters_, &replays_}) {
+    while (!queue->empty()) queue->front()->StopWaiting();
+  }
   closing_ = true;
   attempts_.ForEach([](Attempt& attempt) { delete &attempt; });
   while (!connections_.empty()) connections_.front()->get().Close();

@@ -66,7 +66,9 @@ class ClientIdentityTest : public testing::Test {
     config.trust_forwarded = trust;
     forwarding_.emplace(config);
     head_.Reset();
-    if (!sent.empty()) head_.headers.Add("x-forwarded-client-cert", sent);
+    if (!sent.empty()) {
+      head_.headers.Add("x-forwarded-client-cert", head_.arena.Copy(sent));
+    }
     forwarding_->ApplyToRequest(head_, downstream_, random_);
   }
 
