@@ -55,6 +55,10 @@ void SimH2Origin::Connection::OnRequest(SimH2Stream& stream) {
   timer_.Stop();
   const size_t seen = origin_.seen_.size();
   origin_.seen_.push_back({stream.in, ordinal_, stream.id});
+  if (session_.open_streams() > origin_.options.http2.max_streams.value_or(UINT32_MAX)) {
+    origin_.seen_.back().processed = false;
+    return session_.Reset(stream, h2::kRefusedStream);
+  }
   origin_.peak_streams_ = std::max(origin_.peak_streams_, session_.open_streams());
   auto exchange = std::make_unique<Exchange>(*this, stream, seen);
   Exchange& added = *exchange;
@@ -88,7 +92,7 @@ void SimH2Origin::Connection::Goaway() {
 
 void SimH2Origin::Connection::GoawayBelow(uint32_t stream) {
   going_ = true;
-  session_.Goaway(stream - 1, h2::kNoError);
+  session_.Goaway(stream < 2 ? 0 : stream - 2, h2::kNoError);  // ids of a client are odd
 }
 
 // After the last stream: closed at once behind a GOAWAY, otherwise after the idle time.
