@@ -315,11 +315,12 @@ class InFlightTest(SluiceTest):
             client.request()
         self.process.signal()
         self.process.signal(signal.SIGCONT)
-        for client in queued[:10]:
-            answer = client.read_response()
-            self.assertEqual((200, True), (answer.status, answer.closes))
+        answers = [client.read_response() for client in queued[:10]]
+        self.assertEqual([200] * 10, [answer.status for answer in answers])
         self.process.wait_for_phase("draining")
-        for client in queued[10:]:
+        # A worker may have answered before it was told: such a client may ask once more, too.
+        staying = [client for client, answer in zip(queued, answers) if not answer.closes]
+        for client in staying + queued[10:]:
             self.assertEqual(200, client.ask().status, "within the grace")
         self.client.close()
         self.assertEqual(0, self.process.wait_exit())

@@ -61,6 +61,12 @@ class GrpcOrigin:
                     raise AssertionError(f"no {wanted} from the gRPC server: {self._events}")
                 self._changed.wait(left())
 
+    def told(self, event, **fields):
+        """How many such events came that wait_for has not given out."""
+        wanted = {"event": event} | fields
+        with self._changed:
+            return sum(wanted.items() <= one.items() for one in self._events)
+
     def kill(self):
         self.child.kill()
         self.child.wait()

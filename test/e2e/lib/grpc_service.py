@@ -14,7 +14,7 @@ code is generated from anything:
     /test.Test/Slow      unary          the request comes back after a moment
 
 Standard output: {"event": "listening", "address": ...}, then {"event": "begun" or "over", "method":
-..., "cancelled": true or false} for each call of Count, Chat and Hang.
+..., "cancelled": true or false} for each call of Count, Chat and Hang, and "begun" for Slow.
 """
 
 import json
@@ -102,6 +102,7 @@ def hang(_, context):
 
 
 def slow(request, _):
+    tell("begun", method="Slow")
     time.sleep(_SLOW_SECONDS)
     return request
 
