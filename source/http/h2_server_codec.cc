@@ -15,7 +15,7 @@ H2ServerCodec::H2ServerCodec(CodecHost& host, H2StreamPool& pool)
       session_(H2Role::kServer, host.loop(), host.transport(), host.options().http2,
                host.options().limits, *this),
       goodbye_timer_(host.loop().timers(), Delegate::Bind<&H2ServerCodec::FinishGoodbye>(this)),
-      watch_(host.loop().timers(), Delegate::Bind<&H2ServerCodec::OnWatch>(this)) {
+      watch_(host.loop(), host.transport(), host.options().timeouts, *this) {
   UpdateExpectation();
 }
 
@@ -30,7 +30,7 @@ void H2ServerCodec::OnData(std::string_view bytes) {
   if (over_) return;
   session_.Receive(bytes);
   UpdateExpectation();
-  if (host_.transport().congested()) StartWatch();
+  if (host_.transport().congested()) watch_.Start();
 }
 
 void H2ServerCodec::OnWritable() {
@@ -53,7 +53,7 @@ void H2ServerCodec::OnEof() {
   }
   goodbye_ = Goodbye::kFinal;  // there is nobody to answer a PING
   session_.Goaway(H2Error::kNoError);
-  watch_.Set(host_.loop().Now());
+  watch_.OnEof();
 }
 
 void H2ServerCodec::OnTransportError() {
@@ -73,7 +73,7 @@ H2Stream* H2ServerCodec::OnBlockBegin(H2Stream* stream, H2Block) {
   ++in_flight_;
   block_open_ = true;
   host_.OnStreamBegin(begun->record_);
-  StartWatch();
+  watch_.Start();
   return begun;
 }
 
@@ -339,6 +339,7 @@ void H2ServerCodec::Cut() {
   }
   if (!again) return;
   over_ = true;
+  watch_.Stop();
   host_.Drop(true);
 }
 
@@ -410,86 +411,43 @@ void H2ServerCodec::ForEachStream(const std::function<void(const RequestRecord&)
 }
 
 // What a stream's time runs against: its client owes it body bytes, or takes none.
-std::optional<TimePoint> H2ServerCodec::DeadlineOf(const H2ServerStream& stream) const {
-  const HttpTimeouts& timeouts = host_.options().timeouts;
+H2StallWatch::Wait H2ServerCodec::WaitOf(const H2ServerStream& stream) {
+  if (stream.queued_bytes() > 0) return H2StallWatch::Wait::kTakeBytes;
   const bool half_closed = stream.request_state_ == RequestState::kTunnel &&
                            stream.response_state_ == ResponseState::kEnded;
-  if (stream.queued_bytes() > 0) {
-    // Not at once: what was queued in this turn of the loop has not been tried yet.
-    const Duration soon = std::max<Duration>(timeouts.linger, std::chrono::milliseconds(10));
-    return stream.moved_at() + (WaitsForEver(stream) ? soon : timeouts.write);
-  }
   // A gRPC client with nothing to say owes nothing (docs/decisions/0007-grpc.md).
   const bool owes = stream.request_state_ == RequestState::kBody && !stream.request_paused_ &&
                     stream.record_.protocol != Protocol::kGrpc;
-  if ((owes || half_closed) && timeouts.body != Duration::zero()) {
-    return stream.moved_at() + timeouts.body;
-  }
-  return std::nullopt;
+  return owes || half_closed ? H2StallWatch::Wait::kSendBody : H2StallWatch::Wait::kNothing;
 }
 
-// Behind the client's last byte no WINDOW_UPDATE comes that would open the stream's window.
-bool H2ServerCodec::WaitsForEver(const H2ServerStream& stream) const {
-  return eof_ && stream.queued_bytes() > 0 && host_.transport().queued_bytes() == 0;
-}
-
-void H2ServerCodec::StartWatch() {
-  if (watch_.active()) return;
-  untaken_at_last_look_ = SIZE_MAX;
-  OnWatch();
-}
-
-// Looks which streams have stood still for too long, and when to look again. Bytes that move do not
-// touch the timer.
-void H2ServerCodec::OnWatch() {
-  const HttpTimeouts& timeouts = host_.options().timeouts;
-  const Transport& transport = host_.transport();
-  if (over_ || (streams_.empty() && transport.queued_bytes() == 0)) return;
-  const TimePoint now = host_.loop().Now();
-  const size_t untaken = transport.untaken_bytes();
-  const size_t before = std::exchange(untaken_at_last_look_, untaken);
-  if (untaken == 0 || untaken < before) transport_moved_at_ = now;
-  TimePoint next = now + timeouts.write;
-  if (timeouts.body != Duration::zero()) next = std::min(next, now + timeouts.body);
-  if (eof_) next = std::min(next, now + timeouts.linger);
-
-  if (transport.queued_bytes() > 0) {
-    // It is the connection that does not move, and no stream of it can.
-    const TimePoint deadline = transport_moved_at_ + timeouts.write;
-    if (deadline <= now) {
-      DropStuck();
-      return;
-    }
-    next = std::min(next, deadline);
-  } else {
-    for (H2ServerStream* stream : Open()) {
-      const std::optional<TimePoint> deadline = DeadlineOf(*stream);
-      if (stream->buried_ || !deadline) continue;
-      if (*deadline > now) {
-        next = std::min(next, *deadline);
-      } else {
-        OnStalled(*stream);
-      }
-    }
-  }
-  watch_.Set(next);
-}
-
-void H2ServerCodec::OnStalled(H2ServerStream& stream) {
-  if (WaitsForEver(stream)) {
-    stream.record_.detail = "client_closed_mid_response";
-    ResetReceiver(stream, StreamEnd::kClientGone);
-    BreakOff(stream, StreamEnd::kClientGone);
-  } else if (stream.queued_bytes() > 0) {
-    stream.record_.detail = "write_timeout";
-    ResetReceiver(stream, StreamEnd::kClientTimeout);
-    BreakOff(stream, StreamEnd::kClientTimeout);
-  } else {
-    Refuse(stream, 408, "body_timeout", StreamEnd::kClientTimeout);
+void H2ServerCodec::LookAtStreams() {
+  for (H2ServerStream* stream : Open()) {
+    if (stream->buried_) continue;
+    const auto stall = watch_.StallOf(WaitOf(*stream), stream->moved_at());
+    if (stall) OnStalled(*stream, *stall);
   }
 }
 
-void H2ServerCodec::DropStuck() {
+void H2ServerCodec::OnStalled(H2ServerStream& stream, H2StallWatch::Stall stall) {
+  switch (stall) {
+    case H2StallWatch::Stall::kNoBody:
+      Refuse(stream, 408, "body_timeout", StreamEnd::kClientTimeout);
+      break;
+    case H2StallWatch::Stall::kNotTaken:
+      stream.record_.detail = "write_timeout";
+      ResetReceiver(stream, StreamEnd::kClientTimeout);
+      BreakOff(stream, StreamEnd::kClientTimeout);
+      break;
+    case H2StallWatch::Stall::kNeverTaken:
+      stream.record_.detail = "client_closed_mid_response";
+      ResetReceiver(stream, StreamEnd::kClientGone);
+      BreakOff(stream, StreamEnd::kClientGone);
+      break;
+  }
+}
+
+void H2ServerCodec::OnTransportStalled() {
   over_ = true;
   EndAll(StreamEnd::kClientTimeout, "write_timeout");
   host_.Drop(true);

@@ -15,13 +15,17 @@
 #include "base/timer_queue.h"
 #include "http/h2_server_stream.h"
 #include "http/h2_session.h"
+#include "http/h2_stall_watch.h"
 #include "sluice/codec.h"
 
 namespace sluice {
 
 using H2StreamPool = ObjectPool<H2ServerStream>;
 
-class H2ServerCodec final : public ServerCodec, private H2SessionEvents, private Flushable {
+class H2ServerCodec final : public ServerCodec,
+                            private H2SessionEvents,
+                            private H2StallWatch::Owner,
+                            private Flushable {
  public:
   // `host` and `pool` must outlive the codec.
   H2ServerCodec(CodecHost& host, H2StreamPool& pool);
@@ -58,6 +62,11 @@ class H2ServerCodec final : public ServerCodec, private H2SessionEvents, private
   void OnGoawaySent(int32_t last_stream_id, H2Error error) override;
   void OnSessionOver() override;
 
+  // H2StallWatch::Owner
+  bool HasStreams() const override { return !streams_.empty(); }
+  void LookAtStreams() override;
+  void OnTransportStalled() override;
+
   // Frees the streams that ended in this dispatch.
   void Flush() override;
 
@@ -80,12 +89,8 @@ class H2ServerCodec final : public ServerCodec, private H2SessionEvents, private
   void FinishGoodbye();
   void CutStream(H2ServerStream& stream, bool again);
 
-  void StartWatch();
-  void OnWatch();
-  bool WaitsForEver(const H2ServerStream& stream) const;
-  std::optional<TimePoint> DeadlineOf(const H2ServerStream& stream) const;
-  void OnStalled(H2ServerStream& stream);
-  void DropStuck();
+  static H2StallWatch::Wait WaitOf(const H2ServerStream& stream);
+  void OnStalled(H2ServerStream& stream, H2StallWatch::Stall stall);
 
   void EndStream(H2ServerStream& stream, StreamEnd why);
   void ResetReceiver(H2ServerStream& stream, StreamEnd why);
@@ -103,11 +108,9 @@ class H2ServerCodec final : public ServerCodec, private H2SessionEvents, private
   std::vector<H2ServerStream*> buried_;
   std::vector<H2Field> fields_;  // while a head is written
   Timer goodbye_timer_;
-  Timer watch_;
+  H2StallWatch watch_;
   size_t in_flight_ = 0;
   uint64_t requests_ = 0;
-  size_t untaken_at_last_look_ = 0;
-  TimePoint transport_moved_at_{};
   Goodbye goodbye_ = Goodbye::kNone;
   Expecting expecting_ = Expecting::kNothing;
   bool block_open_ = false;  // a request's header block has begun and not ended

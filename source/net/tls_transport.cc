@@ -2,7 +2,6 @@
 
 #include <openssl/err.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -46,13 +45,10 @@ TlsTransport::TlsTransport(Loop& loop, Parts parts, TlsHandshakeMetrics& metrics
       inner_(std::move(parts.inner)),
       context_(std::move(parts.context)),
       slot_(std::move(parts.slot)),
+      bio_(loop, *inner_),
       ssl_(std::move(parts.ssl)),
       metrics_(metrics) {
-  BIO* const bio = BIO_new(BioMethod());
-  if (ssl_ == nullptr || bio == nullptr) std::abort();  // out of memory
-  BIO_set_data(bio, this);
-  BIO_set_init(bio, 1);
-  SSL_set_bio(ssl_.get(), bio, bio);
+  bio_.Attach(ssl_.get());
 }
 
 TlsTransport::~TlsTransport() {
@@ -67,55 +63,6 @@ void TlsTransport::SetEvents(TransportEvents* events) {
   if (!first || state_ != State::kHandshake) return;
   inner_->SetEvents(this);
   if (AtClient()) Handshake();
-}
-
-// ---- between OpenSSL and the inner transport ----
-
-const BIO_METHOD* TlsTransport::BioMethod() {
-  static const BIO_METHOD* const method = [] {
-    BIO_METHOD* made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "sluice");
-    if (made == nullptr) std::abort();
-    BIO_meth_set_read(made, BioRead);
-    BIO_meth_set_write(made, BioWrite);
-    BIO_meth_set_ctrl(made, BioControl);
-    return made;
-  }();
-  return method;
-}
-
-int TlsTransport::BioRead(BIO* bio, char* out, int size) {
-  auto& self = *static_cast<TlsTransport*>(BIO_get_data(bio));
-  BIO_clear_retry_flags(bio);
-  const size_t count = std::min(self.input_.size(), static_cast<size_t>(size));
-  if (count == 0) {
-    BIO_set_retry_read(bio);
-    return -1;
-  }
-  std::memcpy(out, self.input_.data(), count);
-  self.input_.remove_prefix(count);
-  return static_cast<int>(count);
-}
-
-int TlsTransport::BioWrite(BIO* bio, const char* bytes, int size) {
-  auto& self = *static_cast<TlsTransport*>(BIO_get_data(bio));
-  BIO_clear_retry_flags(bio);
-  self.WriteCiphertext({bytes, static_cast<size_t>(size)});
-  return size;
-}
-
-long TlsTransport::BioControl(BIO*, int command, long, void*) {
-  return command == BIO_CTRL_FLUSH ? 1 : 0;
-}
-
-void TlsTransport::WriteCiphertext(std::string_view bytes) {
-  if (!encrypting_) {
-    if (inner_->queued_bytes() == 0) unasked_bytes_ = 0;
-    unasked_bytes_ += bytes.size();
-    wrote_while_reading_ = true;
-  }
-  char* const copy = loop_.Scratch(bytes.size());
-  std::memcpy(copy, bytes.data(), bytes.size());
-  inner_->Write({copy, bytes.size()});
 }
 
 // ---- handshake ----
@@ -178,12 +125,12 @@ void TlsTransport::OnData(std::string_view bytes) {
     return;
   }
   Consume(bytes);
-  if (state_ == State::kOpen && !input_.empty()) kept_.Append(input_);
-  input_ = {};
+  if (state_ == State::kOpen) kept_.Append(bio_.input());
+  bio_.SetInput({});
 }
 
 void TlsTransport::Consume(std::string_view ciphertext) {
-  input_ = ciphertext;
+  bio_.SetInput(ciphertext);
   if (state_ == State::kHandshake) Handshake();
   ReadPlaintext();
 }
@@ -192,11 +139,11 @@ void TlsTransport::ReadPlaintext() {
   while (state_ == State::kOpen && !paused_ && read_side_ == Side::kOpen) {
     char* const bytes = loop_.Scratch(kRecord);
     size_t got = 0;
-    wrote_while_reading_ = false;
+    const size_t written = bio_.written();
     ERR_clear_error();
     const int result = SSL_read_ex(ssl_.get(), bytes, kRecord, &got);
-    if (!wrote_while_reading_) loop_.ReturnScratch(kRecord - got);
-    if (unasked_bytes_ > kMaxUnasked) {
+    if (bio_.written() == written) loop_.ReturnScratch(kRecord - got);
+    if (bio_.unasked() > kMaxUnasked) {
       Fail(EPROTO);
     } else if (result == 1) {
       partial_seen_ = false;
@@ -205,10 +152,10 @@ void TlsTransport::ReadPlaintext() {
       OnReadStopped(result);
       return;
     }
-    if (input_.empty() && SSL_has_pending(ssl_.get()) == 0) return;
+    if (bio_.input().empty() && SSL_has_pending(ssl_.get()) == 0) return;
   }
   // After its end the peer has nothing to say.
-  if (read_side_ != Side::kOpen) input_ = {};
+  if (read_side_ != Side::kOpen) bio_.SetInput({});
 }
 
 void TlsTransport::OnReadStopped(int result) {
@@ -217,7 +164,7 @@ void TlsTransport::OnReadStopped(int result) {
       break;
     case SSL_ERROR_ZERO_RETURN:
       read_side_ = Side::kShut;
-      input_ = {};
+      bio_.SetInput({});
       events_->OnEof();
       break;
     default:
@@ -261,8 +208,8 @@ void TlsTransport::ResumeReading() {
 
 void TlsTransport::DrainKept() {
   Consume(kept_.view());
-  kept_.Consume(kept_.size() - input_.size());
-  input_ = {};
+  kept_.Consume(kept_.size() - bio_.input().size());
+  bio_.SetInput({});
   if (state_ == State::kOpen && !paused_) inner_->ResumeReading();
 }
 
@@ -278,15 +225,14 @@ bool TlsTransport::HasUnreadInput() {
 
 void TlsTransport::Write(std::string_view bytes) {
   if (state_ != State::kOpen || write_side_ != Side::kOpen || bytes.empty()) return;
-  gathered_.push_back(bytes);
-  gathered_bytes_ += bytes.size();
+  gathered_.Add(bytes);
   if (queued_bytes() >= kHighWatermark) promise_ = Promise::kLowWatermark;
   loop_.FlushLater(*this);
 }
 
-size_t TlsTransport::queued_bytes() const { return gathered_bytes_ + inner_->queued_bytes(); }
+size_t TlsTransport::queued_bytes() const { return gathered_.size() + inner_->queued_bytes(); }
 
-size_t TlsTransport::untaken_bytes() const { return gathered_bytes_ + inner_->untaken_bytes(); }
+size_t TlsTransport::untaken_bytes() const { return gathered_.size() + inner_->untaken_bytes(); }
 
 void TlsTransport::FlushNow() {
   if (state_ != State::kOpen) return;
@@ -304,10 +250,7 @@ void TlsTransport::Flush() {
   }
   if (write_side_ == Side::kShutting) {
     write_side_ = Side::kShut;
-    encrypting_ = true;
-    SSL_shutdown(ssl_.get());
-    encrypting_ = false;
-    ERR_clear_error();
+    SayCloseNotify();
     inner_->ShutdownWrite();
   }
   inner_->FlushNow();
@@ -315,53 +258,15 @@ void TlsTransport::Flush() {
   if (state_ == State::kOpen && !kept_.empty() && !paused_) DrainKept();
 }
 
-// Gathered slices become records: what is large is encrypted where it lies, what is small is first
-// put together.
 bool TlsTransport::Encrypt() {
-  if (gathered_.empty()) return true;
-  encrypting_ = true;
-  ERR_clear_error();
-  bool ok = true;
-  for (size_t next = 0; ok && next < gathered_.size();) {
-    std::string_view& slice = gathered_[next];
-    if (slice.size() >= kRecord) {
-      const size_t whole = slice.size() - slice.size() % kRecord;
-      ok = EncryptSlice(slice.substr(0, whole));
-      slice.remove_prefix(whole);
-      if (slice.empty()) ++next;
-    } else if (next + 1 == gathered_.size()) {
-      ok = EncryptSlice(slice);
-      ++next;
-    } else {
-      ok = EncryptSmall(&next);
-    }
-  }
-  encrypting_ = false;
-  gathered_.clear();
-  gathered_bytes_ = 0;
-  return ok;
+  const TlsBio::Asked asked(bio_);
+  return gathered_.Write(ssl_.get());
 }
 
-// One record of slices from `*next` on, the last of them perhaps in part.
-bool TlsTransport::EncryptSmall(size_t* next) {
-  char record[kRecord];
-  size_t size = 0;
-  while (*next < gathered_.size() && size < kRecord) {
-    std::string_view& slice = gathered_[*next];
-    const size_t count = std::min(slice.size(), kRecord - size);
-    std::memcpy(record + size, slice.data(), count);
-    size += count;
-    slice.remove_prefix(count);
-    if (slice.empty()) ++*next;
-  }
-  return EncryptSlice({record, size});
-}
-
-bool TlsTransport::EncryptSlice(std::string_view bytes) {
-  size_t written = 0;
-  if (SSL_write_ex(ssl_.get(), bytes.data(), bytes.size(), &written) == 1) return true;
+void TlsTransport::SayCloseNotify() {
+  const TlsBio::Asked asked(bio_);
+  SSL_shutdown(ssl_.get());
   ERR_clear_error();
-  return false;
 }
 
 // As SocketTransport does: the inner transport knows only of the ciphertext it was given, which may
@@ -401,9 +306,7 @@ void TlsTransport::Close() {
   if (state_ == State::kHandshake) {
     CountFailure({TlsFailure::kTimeout, "given up"});
   } else if (state_ == State::kOpen && write_side_ == Side::kOpen && queued_bytes() == 0) {
-    encrypting_ = true;
-    SSL_shutdown(ssl_.get());
-    ERR_clear_error();
+    SayCloseNotify();
     inner_->FlushNow();
   }
   Release();
@@ -428,8 +331,7 @@ void TlsTransport::Release() {
   state_ = State::kClosed;
   events_ = nullptr;
   Flushable::Unlink();
-  gathered_.clear();
-  gathered_bytes_ = 0;
+  gathered_.Clear();
 }
 
 }  // namespace sluice

@@ -17,11 +17,12 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "base/byte_queue.h"
+#include "net/tls_bio.h"
 #include "net/tls_client_context.h"
 #include "net/tls_handshake.h"
+#include "net/tls_record_writer.h"
 #include "net/tls_server_context.h"
 #include "sluice/loop.h"
 #include "sluice/transport.h"
@@ -81,13 +82,6 @@ class TlsTransport final : public Transport, private TransportEvents, private Fl
 
   void Flush() override;
 
-  // The BIO.
-  static const BIO_METHOD* BioMethod();
-  static int BioRead(BIO* bio, char* out, int size);
-  static int BioWrite(BIO* bio, const char* bytes, int size);
-  static long BioControl(BIO* bio, int command, long argument, void* pointer);
-  void WriteCiphertext(std::string_view bytes);
-
   bool AtClient() const { return SSL_is_server(ssl_.get()) == 0; }
   void Handshake();
   void HandshakeFailed(const TlsFailureCause& cause);
@@ -98,8 +92,7 @@ class TlsTransport final : public Transport, private TransportEvents, private Fl
   void OnReadStopped(int result);
   void DrainKept();
   bool Encrypt();
-  bool EncryptSmall(size_t* next);
-  bool EncryptSlice(std::string_view bytes);
+  void SayCloseNotify();
   void TellWritable();
   void Fail(int error);
   void Release();
@@ -108,15 +101,13 @@ class TlsTransport final : public Transport, private TransportEvents, private Fl
   std::unique_ptr<Transport> inner_;
   std::shared_ptr<const void> context_;
   std::shared_ptr<TlsSessionSlot> slot_;
+  TlsBio bio_;
   SslPtr ssl_;
   TlsHandshakeMetrics& metrics_;
   TransportEvents* events_ = nullptr;
   std::optional<TlsInfo> info_;
-  std::string_view input_;                  // ciphertext that OpenSSL has not taken yet; lent
-  ByteQueue kept_;                          // and what is left of it while reading is paused
-  std::vector<std::string_view> gathered_;  // plaintext, lent until the end of the dispatch
-  size_t gathered_bytes_ = 0;
-  size_t unasked_bytes_ = 0;  // written of OpenSSL's own accord since the peer last took everything
+  ByteQueue kept_;            // ciphertext, while reading is paused
+  TlsRecordWriter gathered_;  // plaintext, lent until the end of the dispatch
   int write_error_ = 0;       // found where no event may be called
   State state_ = State::kHandshake;
   Side read_side_ = Side::kOpen;
@@ -124,8 +115,6 @@ class TlsTransport final : public Transport, private TransportEvents, private Fl
   Promise promise_ = Promise::kNothing;
   bool heard_ = false;  // at least one byte
   bool paused_ = false;
-  bool encrypting_ = false;
-  bool wrote_while_reading_ = false;
   bool partial_seen_ = false;  // by HasUnreadInput: the record that has begun
 };
 
