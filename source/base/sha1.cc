@@ -53,16 +53,16 @@ void AddBlock(const uint8_t* block, Hash& hash) {
 
 std::array<uint8_t, 20> Sha1(std::string_view text) {
   Hash hash = {0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0};
-  const uint64_t bits = uint64_t{text.size()} * 8;
-  while (text.size() >= kBlock) {
-    AddBlock(reinterpret_cast<const uint8_t*>(text.data()), hash);
-    text.remove_prefix(kBlock);
+  const size_t whole = text.size() - text.size() % kBlock;
+  for (size_t at = 0; at < whole; at += kBlock) {
+    AddBlock(reinterpret_cast<const uint8_t*>(text.data()) + at, hash);
   }
   // What is left, a 1 bit, zeros, and the length: in one block, or in two (5.1.1).
+  const std::string_view rest = text.substr(whole);
+  const uint64_t bits = uint64_t{text.size()} * 8;
   std::array<uint8_t, 2 * kBlock> tail = {};
-  std::copy(text.begin(), text.end(), tail.begin());
-  tail[text.size()] = 0x80;
-  const size_t size = text.size() + 1 + kLengthBytes <= kBlock ? kBlock : 2 * kBlock;
+  *std::copy(rest.begin(), rest.end(), tail.begin()) = 0x80;
+  const size_t size = rest.size() + 1 + kLengthBytes <= kBlock ? kBlock : 2 * kBlock;
   for (size_t i = 0; i < kLengthBytes; ++i) {
     tail[size - 1 - i] = static_cast<uint8_t>(bits >> (8 * i));
   }

@@ -57,8 +57,8 @@ class WebSocketFollower {
 
   // All that it knows, in numbers, so that another process can go on with it.
   struct State {
-    uint64_t left =
-        0;  // the length as far as it was read; then the bytes of mask and payload to come
+    // The extended length as far as it was read; then the bytes of mask and payload to come.
+    uint64_t left = 0;
     uint32_t frames = 0;  // counts wrap around
     uint32_t pings = 0;
     uint32_t pongs = 0;
@@ -71,6 +71,8 @@ class WebSocketFollower {
     bool masked = false;        // as a client's frames are
     bool extensions = false;    // were negotiated
     bool open_message = false;  // more of its fragments come after this frame
+
+    bool operator==(const State&) const = default;
   };
 
   // `extensions`: the response to the handshake named some (9.1). They give a meaning to the

@@ -1,0 +1,44 @@
+// Where an event stream may be ended, by a reader that sees all of it at once, goes by WHATWG HTML
+// 9.2, and has nothing in common with EventStreamFollower.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace sluice::test {
+
+// Whether a stream of which `text` has come stands between two events.
+inline bool IsBetweenEvents(std::string_view text) {
+  if (text.substr(0, 3) == "\xef\xbb\xbf") text.remove_prefix(3);
+  std::string lines;  // each ends in LF
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\n' && i > 0 && text[i - 1] == '\r') continue;
+    lines += text[i] == '\r' ? '\n' : text[i];
+  }
+  bool in_event = false;
+  for (size_t begin = 0; begin < lines.size();) {
+    const size_t end = lines.find('\n', begin);
+    if (end == std::string::npos) return false;
+    if (end == begin) {
+      in_event = false;
+    } else if (lines[begin] != ':') {
+      in_event = true;
+    }
+    begin = end + 1;
+  }
+  return !in_event;
+}
+
+// What EventStreamFollower::FeedToBoundary returns for the rest of `text`, when `fed` bytes of it
+// have come before, plus `fed`.
+inline size_t NextBetweenEvents(std::string_view text, size_t fed) {
+  for (size_t at = fed + 1; at <= text.size(); ++at) {
+    if (!IsBetweenEvents(text.substr(0, at))) continue;
+    const bool lf_follows = text[at - 1] == '\r' && at < text.size() && text[at] == '\n';
+    return lf_follows ? at + 1 : at;
+  }
+  return text.size();
+}
+
+}  // namespace sluice::test
