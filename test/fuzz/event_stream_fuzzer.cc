@@ -47,14 +47,14 @@ void CheckPieces(std::string_view text) {
 }
 
 void CheckBoundaries(std::string_view text) {
+  const test::EventBoundaries boundaries(text);
   EventStreamFollower follower;
   for (size_t at = 0; at < text.size(); ++at) {
     EventStreamFollower to_boundary = follower;
-    Check(at + to_boundary.FeedToBoundary(text.substr(at)) == test::NextBetweenEvents(text, at),
-          "a boundary is somewhere else");
+    const size_t taken = to_boundary.FeedToBoundary(text.substr(at));
+    Check(at + taken == boundaries.After(at), "a boundary is somewhere else");
     follower.Feed(text.substr(at, 1));
-    Check(follower.at_event_boundary() == test::IsBetweenEvents(text.substr(0, at + 1)),
-          "one byte is read as something else");
+    Check(follower.at_event_boundary() == boundaries.At(at + 1), "one byte is read otherwise");
   }
 }
 

@@ -14,8 +14,7 @@ namespace sluice {
 namespace {
 
 using namespace std::chrono_literals;
-using test::IsBetweenEvents;
-using test::NextBetweenEvents;
+using test::EventBoundaries;
 
 static_assert(std::is_trivially_copyable_v<EventStreamFollower>);
 
@@ -31,6 +30,7 @@ bool IsBoundaryAfter(std::string_view text) {
 // test/support says, which sees it all at once.
 void ExpectFollows(const std::string& text) {
   SCOPED_TRACE(testing::PrintToString(text));
+  const EventBoundaries boundaries(text);
   EventStreamFollower bytewise;
   for (size_t at = 0; at <= text.size(); ++at) {
     SCOPED_TRACE(at);
@@ -38,15 +38,15 @@ void ExpectFollows(const std::string& text) {
     const std::string_view rest = std::string_view(text).substr(at);
     EventStreamFollower follower;
     follower.Feed(begin);
-    EXPECT_EQ(follower.at_event_boundary(), IsBetweenEvents(begin));
-    EXPECT_EQ(bytewise.at_event_boundary(), IsBetweenEvents(begin));
+    EXPECT_EQ(follower.at_event_boundary(), boundaries.At(at));
+    EXPECT_EQ(bytewise.at_event_boundary(), boundaries.At(at));
     EXPECT_EQ(follower.lf_may_follow(), begin.ends_with('\r'));
     EXPECT_EQ(bytewise.lf_may_follow(), begin.ends_with('\r'));
 
     EventStreamFollower to_boundary = follower;
-    EXPECT_EQ(at + to_boundary.FeedToBoundary(rest), NextBetweenEvents(text, at));
+    EXPECT_EQ(at + to_boundary.FeedToBoundary(rest), boundaries.After(at));
     follower.Feed(rest);
-    EXPECT_EQ(follower.at_event_boundary(), IsBetweenEvents(text));
+    EXPECT_EQ(follower.at_event_boundary(), boundaries.At(text.size()));
     if (at < text.size()) bytewise.Feed(rest.substr(0, 1));
   }
 }

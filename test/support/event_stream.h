@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace sluice::test {
 
@@ -30,15 +31,30 @@ inline bool IsBetweenEvents(std::string_view text) {
   return !in_event;
 }
 
-// What EventStreamFollower::FeedToBoundary returns for the rest of `text`, when `fed` bytes of it
-// have come before, plus `fed`.
-inline size_t NextBetweenEvents(std::string_view text, size_t fed) {
-  for (size_t at = fed + 1; at <= text.size(); ++at) {
-    if (!IsBetweenEvents(text.substr(0, at))) continue;
-    const bool lf_follows = text[at - 1] == '\r' && at < text.size() && text[at] == '\n';
-    return lf_follows ? at + 1 : at;
+// The same of each prefix of a text, and what follows from it.
+class EventBoundaries {
+ public:
+  explicit EventBoundaries(std::string_view text) : text_(text) {
+    for (size_t at = 0; at <= text.size(); ++at) {
+      between_.push_back(IsBetweenEvents(text.substr(0, at)));
+    }
   }
-  return text.size();
-}
+
+  bool At(size_t at) const { return between_[at]; }
+
+  // Where EventStreamFollower::FeedToBoundary has to end when it begins at `at`.
+  size_t After(size_t at) const {
+    while (++at <= text_.size()) {
+      if (!between_[at]) continue;
+      const bool lf_follows = text_[at - 1] == '\r' && at < text_.size() && text_[at] == '\n';
+      return lf_follows ? at + 1 : at;
+    }
+    return text_.size();
+  }
+
+ private:
+  std::string_view text_;
+  std::vector<bool> between_;
+};
 
 }  // namespace sluice::test
