@@ -39,6 +39,11 @@ struct DrainProgress {
   uint64_t finished = 0;     // requests that ended completely since the drain began
   uint64_t told = 0;         // connections told to go, in their own protocol
   InFlight cut{};
+  // Of the streams that have no end of their own soon: told to go, in their own words; ended before
+  // their turn came; told, but the client never answered, which is no cut: it knows.
+  uint64_t streams_told = 0;
+  uint64_t streams_left = 0;
+  uint64_t streams_lost = 0;
   uint64_t in_flight_total() const;
   uint64_t cut_total() const;
   std::vector<Straggler> stragglers;  // the oldest still in flight, and all that were cut; bounded
@@ -49,7 +54,6 @@ struct DrainProgress {
 };
 
 // Which connections a step of a drain concerns.
-enum class Direction : uint8_t { kInbound, kOutbound };
 struct DrainScope {
   bool inbound = true;
   bool outbound = true;
@@ -68,6 +72,7 @@ struct LameDuckOrder {
 struct DrainOrder {
   DrainScope scope;
   TimePoint deadline = kNever;  // stragglers are cut by a separate call, this is what they are told
+  Duration spread{};            // long-lived streams are told one by one over this time
   Duration idle_grace{};  // a request already on the wire of an idle connection is still served
   Duration linger{};      // bound of reading on after a half-close
 };

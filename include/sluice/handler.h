@@ -35,9 +35,13 @@ enum class StreamEnd : uint8_t {
 };
 std::string_view StreamEndName(StreamEnd end);
 
+// Who a listener serves: clients from outside, or the application beside a sidecar.
+enum class Direction : uint8_t { kInbound, kOutbound };
+
 // What is known of a connection for as long as it lives.
 struct DownstreamInfo {
-  std::string_view listener;   // its name; lives as long as the listener's configuration
+  std::string_view listener;  // its name; lives as long as the listener's configuration
+  Direction direction = Direction::kInbound;
   std::string peer;            // "127.0.0.1:41234" or "unix:"
   std::string_view peer_host;  // `peer` without the port; all of it on a Unix socket
   bool tls = false;
@@ -48,7 +52,7 @@ struct DownstreamInfo {
 // and, while the request is in flight, by the drain report and /connections.
 struct RequestRecord {
   TimePoint started{};                   // C: first byte of the request
-  Protocol protocol = Protocol::kHttp1;  // C, also for gRPC
+  Protocol protocol = Protocol::kHttp1;  // C, also for gRPC; H for an event stream
   int status = 0;                        // C: of the response head sent; 0 while none was
   int8_t grpc_status = -1;               // H: of a gRPC response; -1 while none is known
   uint64_t bytes_in = 0;                 // C: request body
@@ -72,6 +76,9 @@ class RequestReceiver {
   virtual void OnRequestTrailers(const HeaderList& trailers) = 0;
   // The response's queue, congested before, takes more.
   virtual void OnResponseWritable() = 0;
+  // The drain's deadline: what can be said at once, and even the end of the stream, is sent now.
+  // Unless it is, OnReset follows.
+  virtual void OnCut() {}
   // The stream is gone: nothing can be sent any more.
   virtual void OnReset(StreamEnd why) = 0;
 
@@ -123,6 +130,10 @@ class ServerStream {
   // Stops and restarts OnRequestBody, and with it the client.
   virtual void PauseRequest() = 0;
   virtual void ResumeRequest() = 0;
+
+  // Of a tunnel whose response has ended: the rest of its other direction is not waited for. The
+  // handler is done with the stream, which is complete as soon as its response has left.
+  virtual void DiscardRequest() = 0;
 
  protected:
   ~ServerStream() = default;

@@ -60,6 +60,28 @@ struct DirectResponse {
   std::string content_type = "text/plain";
 };
 
+// What a drain does with requests that are in flight when it begins. kByKind: WebSockets and event
+// streams are ended early in their own words, everything else may finish. kFinish: everything may.
+// kEndEarly: nothing may that is older than a second.
+enum class OnDrain : uint8_t { kByKind, kFinish, kEndEarly };
+
+// How WebSockets are kept, and ended. Zero: off, or no limit.
+struct WebSocketConfig {
+  Duration ping_interval{};                          // a Ping to a client that is silent so long
+  Duration ping_timeout = std::chrono::seconds(10);  // its answer
+  Duration idle_timeout{};                           // without a byte either way
+  Duration max_duration{};
+  Duration message_wait =
+      std::chrono::milliseconds(500);                // for the end of a message: then of a frame
+  Duration close_timeout = std::chrono::seconds(5);  // for the answer to our Close
+};
+
+// How event streams are ended.
+struct EventStreamConfig {
+  Duration retry{};         // "retry: N" before the end; 0 with no jitter: none
+  Duration retry_jitter{};  // uniformly 0..jitter on top of it
+};
+
 struct RouteConfig {
   std::string name;  // default: virtual host and position, "default/0"
   RouteMatch match;
@@ -76,6 +98,9 @@ struct RouteConfig {
   // How long the upstream may be silent once it has the whole request: until its response begins
   // (504), and then between two pieces of it (broken off). 0: for ever.
   Duration timeout = std::chrono::seconds(15);
+  OnDrain on_drain = OnDrain::kByKind;
+  WebSocketConfig websocket;
+  EventStreamConfig event_stream;
 };
 
 struct VirtualHost {
@@ -135,6 +160,7 @@ struct ListenerLimits {
   uint64_t body_bytes = 0;               // 413; 0: no limit
   uint64_t requests_per_connection = 0;  // 0: no limit
   uint32_t connections = 0;              // of this listener, over all workers; 0: no limit
+  uint32_t websockets = 0;               // the same, of open WebSockets: 503
 };
 
 // How many frames of a kind are taken from one HTTP/2 connection at once; as many again are taken

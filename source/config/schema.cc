@@ -76,6 +76,20 @@ void VisitDirectResponse(FieldVisitor& v, DirectResponse& c) {
   v.Text("content_type", c.content_type, kFieldValue);
 }
 
+void VisitWebSocket(FieldVisitor& v, WebSocketConfig& c) {
+  v.Time("ping_interval", c.ping_interval);
+  v.Time("ping_timeout", c.ping_timeout, std::chrono::milliseconds(1));
+  v.Time("idle_timeout", c.idle_timeout);
+  v.Time("max_duration", c.max_duration);
+  v.Time("message_wait", c.message_wait);
+  v.Time("close_timeout", c.close_timeout, std::chrono::milliseconds(1));
+}
+
+void VisitEventStream(FieldVisitor& v, EventStreamConfig& c) {
+  v.Time("retry", c.retry);
+  v.Time("retry_jitter", c.retry_jitter);
+}
+
 void VisitRoute(FieldVisitor& v, RouteConfig& c) {
   v.Text("name", c.name, kName, {.default_words = "virtual host/position"});
   v.Section("match", c.match, VisitMatch);
@@ -103,6 +117,9 @@ void VisitRoute(FieldVisitor& v, RouteConfig& c) {
   v.Section("request_headers", c.request_headers, VisitRequestEdits);
   v.Section("response_headers", c.response_headers, VisitResponseEdits);
   v.Time("timeout", c.timeout);
+  v.Word("on_drain", c.on_drain, {"by_kind", "finish", "end_early"});
+  v.Section("websocket", c.websocket, VisitWebSocket);
+  v.Section("event_stream", c.event_stream, VisitEventStream);
 }
 
 void VisitVirtualHost(FieldVisitor& v, VirtualHost& c) {
@@ -128,6 +145,7 @@ void VisitLimits(FieldVisitor& v, ListenerLimits& c) {
   v.Number("body_bytes", c.body_bytes, {.unit = NumberUnit::kBytes});
   v.Number("requests_per_connection", c.requests_per_connection);
   v.Number("connections", c.connections);
+  v.Number("websockets", c.websockets);
 }
 
 void VisitWindows(FieldVisitor& v, uint32_t& stream, uint32_t& connection) {

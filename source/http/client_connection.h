@@ -62,6 +62,10 @@ class ClientStream {
   // Gives the exchange up; the receiver hears nothing more.
   virtual void Cancel() = 0;
 
+  // The same for a tunnel, after its last words: what was sent on it, and the end of that, leave
+  // first.
+  virtual void Leave() = 0;
+
  protected:
   ~ClientStream() = default;
 };

@@ -58,6 +58,7 @@ ConnectionManager::ConnectionManager(Loop& loop, MetricShard& shard,
       stop_accepting_(std::move(stop_accepting)),
       h1_streams_(kMaxFreeStreams),
       h2_streams_(kMaxFreeStreams),
+      long_lived_(loop),
       requests_in_flight_(
           shard.Gauge("sluice_requests_in_flight", "Requests begun and not yet over.")) {}
 
@@ -115,6 +116,8 @@ void ConnectionManager::OnRequestEnd(ListenerContext& context, const RequestHead
                     record.bytes_in, record.bytes_out, std::string(record.waiting_for)});
     } else if (record.end == StreamEnd::kComplete) {
       ++progress_.finished;
+    } else if (record.end == StreamEnd::kClientTimeout && record.protocol == Protocol::kWebSocket) {
+      ++progress_.streams_lost;
     }
   }
   if (context.request_log != nullptr)
@@ -176,6 +179,7 @@ void ConnectionManager::BeginDrain(const DrainOrder& order, std::function<void()
     ++progress_.told;
     connection.BeginDrain(NextIdleGraceEnd());
   });
+  TellLongLived(before);
   stop_accepting_(order.scope);  // what was queued is told as it is accepted
   auto after_inbound = [this, scope = order.scope, done = std::move(done)] {
     if (scope.outbound) {
@@ -189,6 +193,17 @@ void ConnectionManager::BeginDrain(const DrainOrder& order, std::function<void()
   } else {
     after_inbound();
   }
+}
+
+void ConnectionManager::TellLongLived(const DrainScope& before) {
+  // The last who are told need some time to answer, too.
+  const Duration most = (drain_->deadline - loop_.Now()) * 3 / 4;
+  const Duration spread = std::max(std::min(drain_->spread, most), Duration::zero());
+  long_lived_.BeginDrain(
+      [now = drain_->scope, before](const RequestRecord&, const DownstreamInfo& downstream) {
+        return now.Includes(downstream.direction) && !before.Includes(downstream.direction);
+      },
+      spread);
 }
 
 // A drain may be asked for again, with a wider scope, while the first is not done: both are told.
@@ -216,6 +231,8 @@ Straggler ConnectionManager::Describe(const ServerConnection& connection,
 void ConnectionManager::Inspect(std::function<void(const DrainProgress&)> report) {
   DrainProgress now = progress_;
   now.connections = connections_open_;
+  now.streams_told = long_lived_.told();
+  now.streams_left = long_lived_.left();
   std::map<std::string_view, uint64_t> by_route;
   connections_.ForEach([&](ServerConnection& connection) {
     connection.codec().ForEachStream([&](const RequestRecord& record) {

@@ -19,6 +19,7 @@
 #include "http/h1_server_codec.h"
 #include "http/h2_server_codec.h"
 #include "http/http_options.h"
+#include "http/long_lived_streams.h"
 #include "http/server_connection.h"
 #include "sluice/drainable.h"
 #include "sluice/handler.h"
@@ -63,6 +64,9 @@ class ConnectionManager final : public Drainable {
   // Takes a connection that was accepted on `context`.
   void Accept(std::unique_ptr<Transport> transport, ListenerContext& context);
 
+  // Where streams are registered that a drain tells one by one.
+  LongLivedStreams& long_lived() { return long_lived_; }
+
   uint64_t connection_count() const { return connections_open_; }
   void ForEachConnection(const std::function<void(ServerConnection&)>& visit);
 
@@ -91,6 +95,7 @@ class ConnectionManager final : public Drainable {
   void WhenEmpty(Direction direction, std::function<void()> done);
   Gate& gate(Direction direction) { return gates_[static_cast<size_t>(direction)]; }
   bool Draining(Direction direction) const;
+  void TellLongLived(const DrainScope& before);
   Straggler Describe(const ServerConnection& connection, const RequestRecord& record) const;
   void AddStraggler(Straggler straggler);
 
@@ -98,6 +103,7 @@ class ConnectionManager final : public Drainable {
   std::function<void(const DrainScope&)> stop_accepting_;
   H1StreamPool h1_streams_;
   H2StreamPool h2_streams_;
+  LongLivedStreams long_lived_;
   std::array<Gate, 2> gates_;  // by Direction; a pass for each open connection
   std::array<std::vector<std::function<void()>>, 2> waiting_;  // for a gate to be empty
   IntrusiveList<ServerConnection, ConnectionTag> connections_;

@@ -157,20 +157,26 @@ void GrpcResponse::OnHead(const ResponseHead& head) {
 
 void GrpcResponse::OnBody(std::string_view bytes) {
   if (!is_grpc_) return;
-  while (!bytes.empty()) {
+  while (!bytes.empty()) bytes.remove_prefix(ToMessageEnd(bytes));
+}
+
+size_t GrpcResponse::ToMessageEnd(std::string_view bytes) {
+  size_t at = 0;
+  while (at < bytes.size()) {
     if (message_left_ > 0) {
-      const size_t taken = std::min<size_t>(bytes.size(), message_left_);
+      const size_t taken = std::min<size_t>(bytes.size() - at, message_left_);
       message_left_ -= static_cast<uint32_t>(taken);
-      bytes.remove_prefix(taken);
-      continue;
+      at += taken;
+    } else {
+      length_ =
+          length_ << 8 | static_cast<uint8_t>(bytes[at++]);  // the flags fall out at its upper end
+      if (++prefix_bytes_ < kPrefix) continue;
+      message_left_ = length_;
+      prefix_bytes_ = 0;
     }
-    const auto byte = static_cast<uint8_t>(bytes.front());
-    bytes.remove_prefix(1);
-    length_ = length_ << 8 | byte;  // the flags fall out at its upper end
-    if (++prefix_bytes_ < kPrefix) continue;
-    message_left_ = length_;
-    prefix_bytes_ = 0;
+    if (message_left_ == 0) return at;
   }
+  return at;
 }
 
 void EndWithGrpcStatus(ServerStream& stream, GrpcStatus status, std::string_view message) {

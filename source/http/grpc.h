@@ -3,6 +3,7 @@
 // in the body are not looked at.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -70,6 +71,9 @@ class GrpcResponse {
  public:
   void OnHead(const ResponseHead& head);
   void OnBody(std::string_view bytes);
+  // Reads up to and including the first end of a message, and returns how many bytes that were: all
+  // of them when no message ends in `bytes`.
+  size_t ToMessageEnd(std::string_view bytes);
 
   // It is gRPC, of no length promised in advance, and stands between two messages.
   bool takes_status() const { return is_grpc_ && message_left_ == 0 && prefix_bytes_ == 0; }

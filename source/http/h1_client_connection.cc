@@ -79,6 +79,11 @@ void H1ClientConnection::Cancel() {
   Close();
 }
 
+void H1ClientConnection::Leave() {
+  receiver_ = nullptr;
+  OnExchangeOver();
+}
+
 // ---- the response ----
 
 void H1ClientConnection::BeginResponse() {
@@ -178,6 +183,8 @@ void H1ClientConnection::OnExchangeOver() {
   if (state_ == State::kClosed) return;
   // An upstream that answers before it has the whole request will not read the rest as we mean it.
   if (!persists_ || !request_ended_ || state_ == State::kTunnel) {
+    // The last bytes of a tunnel may be no older than this dispatch.
+    transport_->FlushNow();
     Close();
     return;
   }

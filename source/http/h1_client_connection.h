@@ -46,6 +46,7 @@ class H1ClientConnection final : public ClientConnection,
   void PauseResponse() override;
   void ResumeResponse() override;
   void Cancel() override;
+  void Leave() override;
 
   // TransportEvents
   void OnData(std::string_view bytes) override;

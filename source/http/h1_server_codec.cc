@@ -393,13 +393,16 @@ bool H1ServerCodec::BeginDrain() { return stream_count() > 0; }
 
 void H1ServerCodec::Cut() {
   if (state_ == State::kOver) return;
+  if (stream_count() > 0 && stream_->receiver_ != nullptr) stream_->receiver_->OnCut();
+  if (state_ == State::kOver) return;
   if (stream_count() == 0) {
     Finish();
   } else if (stream_->response_state_ == ResponseState::kNone) {
     Refuse(503, "drain_deadline", StreamEnd::kCut);
-  } else if (stream_->response_state_ == ResponseState::kEnded &&
+  } else if (stream_->response_state_ != ResponseState::kBody &&
              !std::exchange(cut_before_, true)) {
-    // All of it is on its way. It has the host's last bounded wait to leave; only then is it cut.
+    // All of it is on its way. It has the host's last bounded wait to leave, and the client of a
+    // tunnel to end its direction; only then is it cut.
     stream_->close_after_ = true;
   } else {
     stream_->record_.detail = "drain_deadline";

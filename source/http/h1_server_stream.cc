@@ -45,7 +45,8 @@ void H1ServerStream::SendHead(const ResponseHead& head, bool end_stream) {
                                                head.status >= 200 && head.status < 300);
   if (switches) {
     request_state_ = RequestState::kTunnel;
-    record_.protocol = Protocol::kTunnel;
+    const bool websocket = EqualsIgnoreCase(head.upgrade, "websocket");
+    record_.protocol = websocket ? Protocol::kWebSocket : Protocol::kTunnel;
     record_.waiting_for = "either end of the tunnel";
   }
   WriteHead(head, end_stream);
@@ -158,6 +159,12 @@ void H1ServerStream::ResumeRequest() {
   request_paused_ = false;
   codec_->UpdateReading();
   codec_->UpdateExpectation();
+}
+
+void H1ServerStream::DiscardRequest() {
+  receiver_ = nullptr;
+  request_state_ = RequestState::kTunnelEnded;
+  if (response_state_ == ResponseState::kDone) codec_->OnResponseLeft();
 }
 
 }  // namespace sluice

@@ -34,6 +34,7 @@ class H1ServerStream final : public ServerStream {
   bool congested() const override;
   void PauseRequest() override;
   void ResumeRequest() override;
+  void DiscardRequest() override;
 
  private:
   friend class H1ServerCodec;

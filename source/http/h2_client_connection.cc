@@ -71,6 +71,12 @@ void H2ClientConnection::Cancel(H2ClientStream& stream) {
   TellAvailable();
 }
 
+void H2ClientConnection::Leave(H2ClientStream& stream) {
+  stream.receiver_ = nullptr;
+  if (!stream.request_ended_) EndRequest(stream, {});
+  if (stream.out() == H2Stream::Out::kLeft) OnStreamLeft(stream);
+}
+
 // ---- the response
 
 void H2ClientConnection::OnData(std::string_view bytes) { session_.Receive(bytes); }
@@ -136,14 +142,10 @@ void H2ClientConnection::DeliverHead(H2ClientStream& stream, bool end_stream) {
 void H2ClientConnection::OnStreamBody(H2Stream& h2_stream, std::string_view bytes,
                                       bool end_stream) {
   H2ClientStream& stream = Of(h2_stream);
-  ResponseReceiver& receiver = *stream.receiver_;
-  if (!end_stream) {
-    receiver.OnResponseBody(bytes, false);
-    return;
-  }
-  EndResponse(stream);
-  receiver.OnResponseBody(bytes, true);
-  TellAvailable();
+  ResponseReceiver* const receiver = stream.receiver_;  // null: it has left
+  if (end_stream) EndResponse(stream);
+  if (receiver != nullptr) receiver->OnResponseBody(bytes, end_stream);
+  if (end_stream) TellAvailable();
 }
 
 // The response is complete, and with it the exchange; that of a tunnel waits for its other end.
@@ -159,11 +161,14 @@ void H2ClientConnection::EndResponse(H2ClientStream& stream) {
   Part(stream);
 }
 
-// Nobody waits for a tunnel any more whose ends have both been said, but what was sent on it had
-// to go first.
+// Nobody waits for a tunnel any more whose ends have both been said, or that its receiver has left,
+// but what was sent on it had to go first.
 void H2ClientConnection::OnStreamLeft(H2Stream& h2_stream) {
   H2ClientStream& stream = Of(h2_stream);
-  if (stream.response_ != Response::kEnded) return;
+  if (stream.response_ != Response::kEnded) {
+    if (stream.receiver_ != nullptr) return;
+    session_.ResetStream(stream, H2Error::kCancel);
+  }
   Part(stream);
   TellAvailable();
 }

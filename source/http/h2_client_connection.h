@@ -84,6 +84,7 @@ class H2ClientConnection final : public ClientConnection,
   void EndRequest(H2ClientStream& stream, std::string_view bytes);
   void SendTrailers(H2ClientStream& stream, const HeaderList& trailers);
   void Cancel(H2ClientStream& stream);
+  void Leave(H2ClientStream& stream);
 
   void DeliverHead(H2ClientStream& stream, bool end_stream);
   void EndResponse(H2ClientStream& stream);

@@ -53,4 +53,6 @@ void H2ClientStream::ResumeResponse() { connection_->session_.ResumeStream(*this
 
 void H2ClientStream::Cancel() { connection_->Cancel(*this); }
 
+void H2ClientStream::Leave() { connection_->Leave(*this); }
+
 }  // namespace sluice

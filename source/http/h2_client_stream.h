@@ -25,6 +25,7 @@ class H2ClientStream final : public ClientStream, public H2Stream, public ListHo
   void PauseResponse() override;
   void ResumeResponse() override;
   void Cancel() override;
+  void Leave() override;
 
  private:
   friend class H2ClientConnection;

@@ -189,7 +189,7 @@ void H2ServerCodec::OnStreamLeft(H2Stream& base) {
   if (stream.tunnel_ && !request_over) return;
   EndStream(stream, StreamEnd::kComplete);
   // RFC 9113 8.1: the rest of a request whose response is complete is not needed.
-  if (!request_over) session_.ResetStream(stream, H2Error::kNoError);
+  if (!stream.in_ended()) session_.ResetStream(stream, H2Error::kNoError);
   Bury(stream);
 }
 
@@ -344,6 +344,8 @@ void H2ServerCodec::Cut() {
 }
 
 void H2ServerCodec::CutStream(H2ServerStream& stream, bool again) {
+  if (stream.receiver_ != nullptr) stream.receiver_->OnCut();
+  if (!stream.in_flight_ || stream.buried_) return;
   const bool handed_over = stream.response_state_ == ResponseState::kEnded;
   // All of it is on its way. It has the host's last bounded wait to leave; only then is it cut.
   if (handed_over && !again) return;

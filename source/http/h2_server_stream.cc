@@ -123,4 +123,10 @@ void H2ServerStream::ResumeRequest() {
   codec_->session_.ResumeStream(*this);
 }
 
+void H2ServerStream::DiscardRequest() {
+  receiver_ = nullptr;
+  request_state_ = RequestState::kEnded;
+  if (out() == Out::kLeft) codec_->OnStreamLeft(*this);
+}
+
 }  // namespace sluice

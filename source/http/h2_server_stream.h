@@ -40,6 +40,7 @@ class H2ServerStream final : public ServerStream, public H2Stream, public ListHo
   bool congested() const override;
   void PauseRequest() override;
   void ResumeRequest() override;
+  void DiscardRequest() override;
 
  private:
   friend class H2ServerCodec;

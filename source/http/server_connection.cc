@@ -25,6 +25,7 @@ ServerConnection::ServerConnection(ConnectionManager& manager, ListenerContext& 
       pass_(manager.EnterGate(context.direction)),
       accepted_at_(manager.loop().Now()) {
   info_.listener = context.name;
+  info_.direction = context.direction;
   info_.peer = transport_->PeerAddress();
   info_.peer_host = info_.peer;
   if (!info_.peer.starts_with("unix:")) {

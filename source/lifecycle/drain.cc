@@ -169,6 +169,7 @@ void DrainController::EnterDraining() {
 void DrainController::Tell(const DrainScope& scope) {
   target_.BeginDrain({.scope = scope,
                       .deadline = drain_deadline_,
+                      .spread = config_.spread,
                       .idle_grace = config_.idle_grace,
                       .linger = config_.linger},
                      WhenDone());

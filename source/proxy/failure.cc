@@ -5,8 +5,14 @@
 namespace sluice {
 namespace {
 
-std::string_view TextOf(int status) {
-  switch (status) {
+std::string_view TextOf(const Failure& failure) {
+  if (failure.detail == kEndedEarly.detail) {
+    return "503 Service Unavailable: this server is draining; ask again\n";
+  }
+  if (failure.detail == kWebSocketLimit.detail) {
+    return "503 Service Unavailable: too many WebSockets are open\n";
+  }
+  switch (failure.status) {
     case 502:
       return "502 Bad Gateway: the upstream broke off or sent no valid response\n";
     case 503:
@@ -33,7 +39,7 @@ Failure FailureOf(const UpstreamFailure& failure) {
 
 void TellClient(ServerStream& stream, const Failure& failure) {
   stream.record().detail = failure.detail;
-  const std::string_view text = TextOf(failure.status);
+  const std::string_view text = TextOf(failure);
   if (stream.record().status == 0) {
     if (AsksForGrpc(stream)) {
       SendGrpcError(stream, failure.grpc_status, BehindStatus(text));

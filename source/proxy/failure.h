@@ -32,6 +32,8 @@ Failure FailureOf(const UpstreamFailure& failure);
 
 inline constexpr Failure kRouteTimeout{504, GrpcStatus::kDeadlineExceeded, "route_timeout"};
 inline constexpr Failure kGrpcDeadline{504, GrpcStatus::kDeadlineExceeded, "grpc_deadline"};
+inline constexpr Failure kEndedEarly{503, GrpcStatus::kUnavailable, "drain_end_early"};
+inline constexpr Failure kWebSocketLimit{503, GrpcStatus::kUnavailable, "websocket_limit"};
 
 // Ends the stream: with an error response while no head was sent; afterwards a gRPC response that
 // stands between two messages gets its status in trailers, and any other is broken off.

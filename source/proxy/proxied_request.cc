@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "http/grpc.h"
+#include "http/websocket_handshake.h"
 #include "proxy/proxy.h"
 
 namespace sluice {
@@ -10,6 +11,11 @@ namespace {
 
 // An upstream that keeps refusing means it.
 constexpr uint8_t kMaxRefusals = 3;
+
+// What is younger is about to end by itself, more likely than not.
+constexpr Duration kYoung = std::chrono::seconds(1);
+
+bool IsWebSocket(std::string_view upgrade) { return EqualsIgnoreCase(upgrade, kWebSocketProtocol); }
 
 }  // namespace
 
@@ -43,6 +49,14 @@ void ProxiedRequest::Start(ServerStream& stream, const Route& route, Cluster& cl
 
   safe_to_repeat_ = IsIdempotent(head.method) && head.upgrade.empty();
   if (end_stream) EndOfRequest();
+  if (IsWebSocket(head.upgrade)) {
+    in_session_budget_ = proxy_.websockets().TryTake();
+    if (!in_session_budget_) {
+      Fail(kWebSocketLimit);
+      return;
+    }
+  }
+  if (route.on_drain() == OnDrain::kEndEarly) proxy_.long_lived().Add(*this);
   Connect(Replay::kNone);
 }
 
@@ -93,6 +107,10 @@ void ProxiedRequest::SendKept(bool keep) {
 
 void ProxiedRequest::OnRequestBody(std::string_view bytes, bool end_stream) {
   if (end_stream) EndOfRequest();
+  if (websocket_ != nullptr) {
+    OnTunnelBytes(bytes, end_stream);
+    return;
+  }
   if (state_ == State::kConnecting) {
     kept_.Add(bytes);
     return;
@@ -102,6 +120,15 @@ void ProxiedRequest::OnRequestBody(std::string_view bytes, bool end_stream) {
   if (state_ == State::kTunnel && end_stream && response_ended_) {
     ExchangeOver();
   } else if (!end_stream && upstream_->congested()) {
+    stream_->PauseRequest();
+  }
+}
+
+void ProxiedRequest::OnTunnelBytes(std::string_view bytes, bool end_stream) {
+  WebSocketTunnel& websocket = *websocket_;  // lives until the end of the dispatch
+  if (!bytes.empty()) websocket.OnClientBytes(bytes);
+  if (end_stream && websocket_ != nullptr) websocket.OnClientEnd();
+  if (websocket_ != nullptr && upstream_ != nullptr && !end_stream && upstream_->congested()) {
     stream_->PauseRequest();
   }
 }
@@ -138,10 +165,11 @@ void ProxiedRequest::OnResponseHead(ResponseHead& head, bool end_stream) {
   if (streams && end_stream) ReadGrpcStatus(head.headers);
   proxy_.forwarding().ApplyToResponse(head);
   route_->RewriteResponse(head.headers);
-  if (!switches) {
-    kept_.LetGo();
+  if (switches) {
+    BeginTunnel(head);
   } else {
-    BeginTunnel();
+    kept_.LetGo();
+    if (!end_stream) FollowBody(head);
   }
   if (switches || streams) {
     StopTimeout();
@@ -156,7 +184,7 @@ void ProxiedRequest::OnResponseHead(ResponseHead& head, bool end_stream) {
 
 // HTTP/1.1 has ended its request to become a tunnel; the body of a CONNECT over HTTP/2 is already
 // the tunnel's one direction, which had to wait.
-void ProxiedRequest::BeginTunnel() {
+void ProxiedRequest::BeginTunnel(const ResponseHead& head) {
   state_ = State::kTunnel;
   if (has_body_ && connects()) {
     SendKept(false);
@@ -166,10 +194,38 @@ void ProxiedRequest::BeginTunnel() {
   kept_.LetGo();
   has_body_ = true;
   response_ended_ = false;
+  if (!IsWebSocket(head.upgrade)) return;
+  websocket_ = std::make_unique<WebSocketTunnel>(
+      proxy_.loop(), static_cast<WebSocketTunnel::Owner&>(*this), *stream_, *upstream_,
+      route_->websocket(), HasWebSocketExtensions(head), proxy_.websocket_metrics());
+  if (route_->on_drain() == OnDrain::kByKind) proxy_.long_lived().Add(*this);
+}
+
+// An event stream that is compressed, or promises its length, is a body as any other.
+void ProxiedRequest::FollowBody(const ResponseHead& head) {
+  const OnDrain on_drain = route_->on_drain();
+  if (grpc_) {
+    if (on_drain == OnDrain::kEndEarly) early_end_.FollowGrpc(head);
+    return;
+  }
+  if (!IsEventStreamContentType(head.headers.Value(HeaderId::kContentType))) return;
+  stream_->record().protocol = Protocol::kEventStream;
+  if (head.content_length || head.headers.Find("Content-Encoding") != nullptr) return;
+  early_end_.FollowEvents();
+  if (on_drain == OnDrain::kByKind) proxy_.long_lived().Add(*this);
 }
 
 void ProxiedRequest::OnResponseBody(std::string_view bytes, bool end_stream) {
   ServerStream& stream = *stream_;
+  if (websocket_ != nullptr) {
+    OnUpstreamTunnelBytes(bytes, end_stream);
+    return;
+  }
+  if (told_ && !end_stream) {
+    RelayToEnd(bytes);
+    return;
+  }
+  early_end_.Feed(bytes);
   if (end_stream) {
     response_ended_ = true;
     if (state_ != State::kTunnel || request_ended_) ExchangeOver();
@@ -178,6 +234,18 @@ void ProxiedRequest::OnResponseBody(std::string_view bytes, bool end_stream) {
   if (end_stream || state_ == State::kDone) return;
   RestartTimeout();
   if (stream.congested()) upstream_->PauseResponse();
+}
+
+void ProxiedRequest::OnUpstreamTunnelBytes(std::string_view bytes, bool end_stream) {
+  WebSocketTunnel& websocket = *websocket_;
+  if (!bytes.empty()) websocket.OnUpstreamBytes(bytes);
+  if (end_stream && websocket_ != nullptr) websocket.OnUpstreamEnd();
+  if (websocket_ == nullptr) return;
+  if (websocket.exchange_over()) {
+    upstream_ = nullptr;
+  } else if (!end_stream && stream_->congested()) {
+    upstream_->PauseResponse();
+  }
 }
 
 void ProxiedRequest::OnResponseTrailers(const HeaderList& trailers) {
@@ -193,6 +261,7 @@ void ProxiedRequest::OnRequestWritable() {
 
 void ProxiedRequest::OnUpstreamFailure(const UpstreamFailure& failure) {
   upstream_ = nullptr;
+  if (websocket_ != nullptr && websocket_->OnUpstreamGone()) return;
   if (const Replay replay = ReplayAfter(failure); replay != Replay::kNone) {
     Connect(replay);
   } else {
@@ -230,6 +299,69 @@ bool ProxiedRequest::TakeFromBudget() {
 }
 
 void ProxiedRequest::OnNoConnection(ConnectFailure failure) { Fail(FailureOf(failure)); }
+
+// ---- a drain ----
+
+bool ProxiedRequest::Tell() {
+  if (websocket_ != nullptr) {
+    websocket_->Tell("going away");
+    return true;
+  }
+  ServerStream& stream = *stream_;
+  const RequestRecord& record = stream.record();
+  const bool early = route_->on_drain() == OnDrain::kEndEarly;
+  if (early && proxy_.loop().Now() - record.started < kYoung) return false;
+  if (early_end_.follows()) {
+    told_ = true;
+    if (early_end_.at_boundary()) EndEarly();
+  } else if (early && record.status == 0) {
+    Fail(kEndedEarly);
+  } else if (early) {
+    stream.record().detail = kEndedEarly.detail;
+    Done();
+    stream.Abort(StreamEnd::kCut);
+  }
+  return true;
+}
+
+void ProxiedRequest::RelayToEnd(std::string_view bytes) {
+  const size_t taken = early_end_.FeedToBoundary(bytes);
+  stream_->SendBody(bytes.substr(0, taken), false);
+  if (early_end_.at_boundary()) {
+    EndEarly();
+  } else if (stream_->congested()) {
+    upstream_->PauseResponse();
+  }
+}
+
+// Where a response stands between two of its pieces, so that it is complete when it ends here.
+void ProxiedRequest::EndEarly() {
+  ServerStream& stream = *stream_;
+  const EarlyEnd end = early_end_;
+  if (end.is_grpc() && !stream.takes_grpc_status()) return;  // there are no trailers: the deadline
+  const EventStreamConfig& config = route_->event_stream();
+  stream.record().detail = "drain";
+  Done();
+  if (end.is_grpc()) {
+    EndWithGrpcStatus(stream, GrpcStatus::kUnavailable, "draining");
+  } else {
+    stream.SendBody(EventStreamRetry(config, proxy_.loop()), true);
+  }
+}
+
+void ProxiedRequest::OnCut() {
+  if (websocket_ != nullptr) {
+    websocket_->OnCut();
+  } else if (early_end_.follows() && !early_end_.is_grpc() && early_end_.at_boundary()) {
+    EndEarly();
+  }
+}
+
+void ProxiedRequest::OnTunnelOver(bool exchange_over) {
+  ClientStream* const upstream = std::exchange(upstream_, nullptr);
+  if (upstream != nullptr && !exchange_over) upstream->Leave();
+  Done();
+}
 
 // ---- ends ----
 
@@ -274,14 +406,24 @@ void ProxiedRequest::Done() {
   timeout_.Stop();
   deadline_.Stop();
   StopWaiting();
+  proxy_.long_lived().Remove(*this);
+  if (std::exchange(in_session_budget_, false)) proxy_.websockets().Return();
   lease_.Release();
   if (std::exchange(in_budget_, false)) cluster_->EndReplay();
   kept_.Reset();
   stream_ = nullptr;
-  grpc_ = may_be_silent_ = false;
+  early_end_ = {};
+  grpc_ = may_be_silent_ = told_ = false;
   has_body_ = request_ended_ = response_ended_ = on_reused_ = safe_to_repeat_ = lost_ = false;
   refusals_ = 0;
-  if (ClientStream* upstream = std::exchange(upstream_, nullptr)) upstream->Cancel();
+  ClientStream* const upstream = std::exchange(upstream_, nullptr);
+  if (websocket_ != nullptr) {
+    if (upstream != nullptr)
+      upstream->Leave();  // its last words may be no older than this dispatch
+    proxy_.loop().DeleteLater(std::move(websocket_));
+  } else if (upstream != nullptr) {
+    upstream->Cancel();
+  }
   proxy_.Recycle(*this);
 }
 

@@ -5,19 +5,25 @@
 //   kConnecting --connection--> kExchanging --end of response--> kDone
 //        ^                          |     \--101, CONNECT--> kTunnel --both ends--> kDone
 //        +--------- replay ---------+
-//   from any state: the client is gone, the time is over, the upstream failed --> kDone
+//   A WebSocket is a tunnel that can be talked to (websocket_tunnel.h); other responses that a
+//   drain ends early are followed to where they may be ended (early_end.h). from any state: the
+//   client is gone, the time is over, the upstream failed --> kDone
 //
 // Recycled by its Proxy. One worker thread.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string_view>
 
 #include "base/timer_queue.h"
 #include "http/client_connection.h"
+#include "http/long_lived_streams.h"
+#include "proxy/early_end.h"
 #include "proxy/failure.h"
 #include "proxy/replay_buffer.h"
 #include "proxy/route.h"
+#include "proxy/websocket_tunnel.h"
 #include "sluice/handler.h"
 #include "upstream/cluster.h"
 
@@ -27,13 +33,19 @@ class Proxy;
 
 class ProxiedRequest final : public RequestReceiver,
                              public ResponseReceiver,
-                             public ConnectionWaiter {
+                             public ConnectionWaiter,
+                             public LongLivedStream,
+                             private WebSocketTunnel::Owner {
  public:
   // `proxy` must outlive it.
   explicit ProxiedRequest(Proxy& proxy);
 
   // Takes the request on its way. Everything given outlives it.
   void Start(ServerStream& stream, const Route& route, Cluster& cluster, bool end_stream);
+
+  // LongLivedStream
+  ServerStream& stream() override { return *stream_; }
+  bool Tell() override;
 
  private:
   enum class State : uint8_t { kDone, kConnecting, kExchanging, kTunnel };
@@ -42,6 +54,7 @@ class ProxiedRequest final : public RequestReceiver,
   void OnRequestBody(std::string_view bytes, bool end_stream) override;
   void OnRequestTrailers(const HeaderList& trailers) override;
   void OnResponseWritable() override;
+  void OnCut() override;
   void OnReset(StreamEnd why) override;
 
   // ConnectionWaiter
@@ -56,9 +69,17 @@ class ProxiedRequest final : public RequestReceiver,
   void OnRequestWritable() override;
   void OnUpstreamFailure(const UpstreamFailure& failure) override;
 
+  // WebSocketTunnel::Owner
+  void OnTunnelOver(bool exchange_over) override;
+
   void Connect(Replay replay);
   void SendKept(bool keep);
-  void BeginTunnel();
+  void BeginTunnel(const ResponseHead& head);
+  void FollowBody(const ResponseHead& head);
+  void OnTunnelBytes(std::string_view bytes, bool end_stream);
+  void OnUpstreamTunnelBytes(std::string_view bytes, bool end_stream);
+  void RelayToEnd(std::string_view bytes);
+  void EndEarly();
   Replay ReplayAfter(const UpstreamFailure& failure);
   bool TakeFromBudget();
   bool connects() const { return stream_->request().method == Method::kConnect; }
@@ -82,12 +103,16 @@ class ProxiedRequest final : public RequestReceiver,
   Timer timeout_;                     // how long the upstream may be silent
   Timer deadline_;                    // of a gRPC request that has one: its end, whatever happens
   ReplayBuffer kept_;
+  std::unique_ptr<WebSocketTunnel> websocket_;
+  EarlyEnd early_end_;
   std::string_view upstream_path_;  // after the route's rewrites; the log keeps the client's
   std::string_view upstream_authority_;
   TimePoint sent_at_{};
   State state_ = State::kDone;
   bool grpc_ = false;
-  bool may_be_silent_ = false;  // the upstream, now that a tunnel or a gRPC response has begun
+  bool in_session_budget_ = false;  // a place for a WebSocket is taken
+  bool told_ = false;               // by a drain, to end at the next place that allows it
+  bool may_be_silent_ = false;      // the upstream, now that a tunnel or a gRPC response has begun
   bool has_body_ = false;
   bool request_ended_ = false;
   bool response_ended_ = false;  // of a tunnel: its upstream direction

@@ -16,13 +16,8 @@ void Refuse(ServerStream& stream, int status, std::string_view detail, std::stri
 
 }  // namespace
 
-Proxy::Proxy(Loop& loop, const Router& router, const Forwarding& forwarding,
-             const ClusterMap& clusters)
-    : loop_(loop),
-      router_(router),
-      forwarding_(forwarding),
-      clusters_(clusters),
-      free_requests_(kMaxFreeRequests) {}
+Proxy::Proxy(const Surroundings& surroundings)
+    : around_(surroundings), free_requests_(kMaxFreeRequests) {}
 
 Proxy::~Proxy() = default;
 
@@ -35,10 +30,10 @@ void Proxy::OnRequest(ServerStream& stream, bool end_stream) {
   }
   const bool may_stop_here = head.method == Method::kOptions || head.method == Method::kTrace;
   if (may_stop_here && !DecrementMaxForwards(head)) {
-    AnswerAsRecipient(stream, loop_);
+    AnswerAsRecipient(stream, loop());
     return;
   }
-  const Route* route = router_.Find(head);
+  const Route* route = around_.router.Find(head);
   if (route == nullptr) {
     Refuse(stream, 404, "no_route", "404 Not Found: no route matches\n");
     return;
@@ -76,7 +71,7 @@ void Proxy::Answer(ServerStream& stream, const Route& route) {
 
 void Proxy::Forward(ServerStream& stream, const Route& route, bool end_stream) {
   const auto& choices = route.clusters();
-  Cluster& cluster = *clusters_.at(choices[route.PickCluster(loop_.random())].cluster);
+  Cluster& cluster = *around_.clusters.at(choices[route.PickCluster(loop().random())].cluster);
   std::unique_ptr<ProxiedRequest> request = free_requests_.Acquire(*this);
   request.release()->Start(stream, route, cluster, end_stream);  // it recycles itself
 }

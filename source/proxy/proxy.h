@@ -7,9 +7,12 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "base/budget.h"
 #include "base/object_pool.h"
+#include "http/long_lived_streams.h"
 #include "proxy/forwarding.h"
 #include "proxy/router.h"
+#include "proxy/websocket_tunnel.h"
 #include "sluice/handler.h"
 #include "sluice/loop.h"
 #include "upstream/cluster.h"
@@ -23,15 +26,28 @@ using ClusterMap = std::unordered_map<std::string, std::unique_ptr<Cluster>>;
 
 class Proxy final : public Handler {
  public:
-  // Everything given must outlive the proxy. Every cluster that `router` names is in `clusters`.
-  Proxy(Loop& loop, const Router& router, const Forwarding& forwarding, const ClusterMap& clusters);
+  // Everything that is referred to must outlive the proxy. Every cluster that `router` names is in
+  // `clusters`.
+  struct Surroundings {
+    Loop& loop;
+    const Router& router;
+    const Forwarding& forwarding;
+    const ClusterMap& clusters;
+    LongLivedStreams& long_lived;
+    WebSocketMetrics& websocket_metrics;
+    Budget& websockets;
+  };
+  explicit Proxy(const Surroundings& surroundings);
   ~Proxy() override;
 
   void OnRequest(ServerStream& stream, bool end_stream) override;
 
   // For ProxiedRequest.
-  Loop& loop() { return loop_; }
-  const Forwarding& forwarding() const { return forwarding_; }
+  Loop& loop() { return around_.loop; }
+  const Forwarding& forwarding() const { return around_.forwarding; }
+  LongLivedStreams& long_lived() { return around_.long_lived; }
+  WebSocketMetrics& websocket_metrics() { return around_.websocket_metrics; }
+  Budget& websockets() { return around_.websockets; }
   void Recycle(ProxiedRequest& request);
 
  private:
@@ -39,10 +55,7 @@ class Proxy final : public Handler {
   void Answer(ServerStream& stream, const Route& route);
   void Forward(ServerStream& stream, const Route& route, bool end_stream);
 
-  Loop& loop_;
-  const Router& router_;
-  const Forwarding& forwarding_;
-  const ClusterMap& clusters_;
+  const Surroundings around_;
   ObjectPool<ProxiedRequest> free_requests_;
 };
 

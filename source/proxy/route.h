@@ -34,6 +34,10 @@ class Route {
   // How long the upstream may be silent once it has the whole request; zero: no limit.
   Duration timeout() const { return config_.timeout; }
 
+  OnDrain on_drain() const { return config_.on_drain; }
+  const WebSocketConfig& websocket() const { return config_.websocket; }
+  const EventStreamConfig& event_stream() const { return config_.event_stream; }
+
   // Exactly one of these three is set.
   const std::vector<WeightedCluster>& clusters() const { return config_.clusters; }
   const Redirect* redirect() const { return config_.redirect ? &*config_.redirect : nullptr; }

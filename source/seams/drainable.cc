@@ -39,6 +39,9 @@ void DrainProgress::Add(const DrainProgress& other) {
   finished += other.finished;
   told += other.told;
   AddTo(cut, other.cut);
+  streams_told += other.streams_told;
+  streams_left += other.streams_left;
+  streams_lost += other.streams_lost;
 
   stragglers.insert(stragglers.end(), other.stragglers.begin(), other.stragglers.end());
   if (stragglers.size() > kMaxStragglers) {

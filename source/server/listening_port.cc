@@ -23,7 +23,9 @@ ListeningPort::ListeningPort(const ListenerConfig& config, const Snapshot::Liste
       budgets_(budgets),
       connections_(services.connections),
       loop_(services.loop),
-      proxy_(services.loop, *compiled.router, *compiled.forwarding, services.clusters),
+      websocket_metrics_(services.shard, config.name),
+      proxy_({services.loop, *compiled.router, *compiled.forwarding, services.clusters,
+              services.connections.long_lived(), websocket_metrics_, budgets.websockets}),
       context_(config.name, services.shard),
       rejecting_(config.name, services.shard),
       over_limit_(services.shard.Counter(

@@ -7,19 +7,20 @@
 #include <memory>
 #include <optional>
 
+#include "base/budget.h"
 #include "http/connection_manager.h"
 #include "net/listener.h"
 #include "net/tls_transport.h"
 #include "proxy/proxy.h"
-#include "server/connection_budget.h"
 #include "server/snapshot.h"
 
 namespace sluice {
 
 // Over all workers: of the listener, and of the process.
 struct ConnectionBudgets {
-  ConnectionBudget& listener;
-  ConnectionBudget& process;
+  Budget& listener;
+  Budget& process;
+  Budget& websockets;
 };
 
 class ListeningPort {
@@ -65,6 +66,7 @@ class ListeningPort {
   ConnectionBudgets budgets_;
   ConnectionManager& connections_;
   Loop& loop_;
+  WebSocketMetrics websocket_metrics_;
   Proxy proxy_;
   Overloaded overloaded_;
   ListenerContext context_;

@@ -6,7 +6,8 @@ namespace sluice {
 
 ProcessBudgets::ProcessBudgets(const Config& config) : process(config.max_connections) {
   for (const ListenerConfig& listener : config.listeners) {
-    listeners.push_back(std::make_unique<ConnectionBudget>(listener.limits.connections));
+    listeners.push_back(std::make_unique<Budget>(listener.limits.connections));
+    websockets.push_back(std::make_unique<Budget>(listener.limits.websockets));
   }
 }
 
@@ -35,7 +36,8 @@ Worker::Worker(std::shared_ptr<const Snapshot> snapshot, std::vector<Fd> sockets
                                          surroundings.shard};
   for (size_t i = 0; i < config.listeners.size(); ++i) {
     const ConnectionBudgets budgets{*surroundings.budgets.listeners[i],
-                                    surroundings.budgets.process};
+                                    surroundings.budgets.process,
+                                    *surroundings.budgets.websockets[i]};
     ports_.push_back(std::make_unique<ListeningPort>(config.listeners[i], snapshot_->listeners[i],
                                                      std::move(sockets[i]), budgets, services));
   }

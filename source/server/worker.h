@@ -23,8 +23,9 @@ namespace sluice {
 // Of the whole process, by listener and in all.
 struct ProcessBudgets {
   explicit ProcessBudgets(const Config& config);
-  std::vector<std::unique_ptr<ConnectionBudget>> listeners;
-  ConnectionBudget process;
+  std::vector<std::unique_ptr<Budget>> listeners;
+  std::vector<std::unique_ptr<Budget>> websockets;  // by listener
+  Budget process;
 };
 
 class Worker {

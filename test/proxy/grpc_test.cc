@@ -15,6 +15,7 @@
 #include "proxy/proxy.h"
 #include "proxy/router.h"
 #include "support/fake_stream.h"
+#include "support/proxy_extras.h"
 #include "support/sim_loop.h"
 #include "support/sim_network.h"
 
@@ -87,7 +88,9 @@ class GrpcProxyTest : public testing::Test {
   void Serve(Duration route_timeout) {
     listener_ = Listener(route_timeout);
     router_ = std::move(Router::Build(listener_.virtual_hosts).value());
-    proxy_ = std::make_unique<Proxy>(loop_, *router_, forwarding_, clusters_);
+    proxy_ = std::make_unique<Proxy>(
+        Proxy::Surroundings{loop_, *router_, forwarding_, clusters_, extras_.long_lived,
+                            extras_.websocket_metrics, extras_.websockets});
     clusters_["upstream"] = std::make_unique<Cluster>(loop_, network_, cluster_, shard_);
   }
 
@@ -177,6 +180,7 @@ class GrpcProxyTest : public testing::Test {
   Forwarding forwarding_{listener_};
   std::unique_ptr<const Router> router_;
   ClusterMap clusters_;
+  ProxyExtras extras_{loop_, shard_};
   std::unique_ptr<Proxy> proxy_;
   std::vector<std::unique_ptr<Upstream>> upstreams_;
   std::unique_ptr<FakeStream> stream_;

@@ -13,6 +13,7 @@
 #include "proxy/proxy.h"
 #include "support/fake_stream.h"
 #include "support/h2_upstream.h"
+#include "support/proxy_extras.h"
 #include "support/sim_loop.h"
 #include "support/sim_network.h"
 #include "upstream/cluster.h"
@@ -54,7 +55,9 @@ class ReplayDecisionTest : public ::testing::Test {
   FakeStream& Send(std::string_view method, bool end_stream = true) {
     if (proxy == nullptr) {
       clusters["app"] = std::make_unique<Cluster>(loop, network, config, shard);
-      proxy = std::make_unique<Proxy>(loop, *router, forwarding, clusters);
+      proxy = std::make_unique<Proxy>(
+          Proxy::Surroundings{loop, *router, forwarding, clusters, extras.long_lived,
+                              extras.websocket_metrics, extras.websockets});
     }
     FakeStream& stream = *streams.emplace_back(std::make_unique<FakeStream>(loop, method, "/"));
     loop.Dispatch([&] { stream.Deliver(*proxy, end_stream); });
@@ -121,6 +124,7 @@ class ReplayDecisionTest : public ::testing::Test {
   MetricShard& shard{metrics.AddShard()};
   ClusterConfig config;
   ClusterMap clusters;
+  ProxyExtras extras{loop, shard};
   std::unique_ptr<const Router> router = MakeRouter();
   Forwarding forwarding{ListenerConfig()};
   std::deque<std::unique_ptr<FakeStream>> streams;

@@ -199,6 +199,7 @@ class FakeStream final : public ServerStream, private Flushable {
   bool congested() const override { return window_ && body_size_ >= *window_; }
   void PauseRequest() override { request_paused_ = true; }
   void ResumeRequest() override { request_paused_ = false; }
+  void DiscardRequest() override { receiver_ = nullptr; }
 
  private:
   static Method MethodOf(std::string_view name) {

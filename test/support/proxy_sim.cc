@@ -20,6 +20,9 @@ ListenerConfig MakeListener(const ProxySimOptions& options) {
   route.name = "all";
   route.clusters = {{"origin", 1}};
   route.timeout = options.route_timeout;
+  route.on_drain = options.on_drain;
+  route.websocket = options.websocket;
+  route.event_stream = options.event_stream;
   VirtualHost host;
   host.name = "default";
   host.domains = {"*"};
@@ -66,7 +69,8 @@ ProxySim::ProxySim(uint64_t seed, const ProxySimOptions& options)
     : loop(seed, options.tie_break),
       snapshot_(MakeSnapshot(options)),
       shard_(metrics_.AddShard()),
-      proxy_(loop, *snapshot_->listeners[0].router, *snapshot_->listeners[0].forwarding, clusters_),
+      websocket_metrics_(shard_, "main"),
+      websockets_(options.limits.websockets),
       context_("main", shard_),
       connections(loop, shard_,
                   [this](const DrainScope& scope) {
@@ -80,7 +84,10 @@ ProxySim::ProxySim(uint64_t seed, const ProxySimOptions& options)
       std::make_unique<Cluster>(loop, network, snapshot_->config.clusters[0], shard_);
   drainable_.target = &connections;
   context_.options = snapshot_->listeners[0].options;
-  context_.handler = &proxy_;
+  proxy_ = std::make_unique<Proxy>(Proxy::Surroundings{
+      loop, *snapshot_->listeners[0].router, *snapshot_->listeners[0].forwarding, clusters_,
+      connections.long_lived(), websocket_metrics_, websockets_});
+  context_.handler = proxy_.get();
   context_.request_log = this;
   Listen();
   controller.OnReady();

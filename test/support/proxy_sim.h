@@ -40,6 +40,9 @@ struct ProxySimOptions {
   ListenerHttp2 http2;
   ClusterConfig cluster;  // `protocol` chooses the origin
   Duration route_timeout = std::chrono::seconds(15);
+  OnDrain on_drain = OnDrain::kByKind;
+  WebSocketConfig websocket;
+  EventStreamConfig event_stream;
   DrainConfig drain;
 };
 
@@ -113,7 +116,9 @@ class ProxySim final : private RequestLog {
   Metrics metrics_;
   MetricShard& shard_;
   ClusterMap clusters_;
-  Proxy proxy_;
+  WebSocketMetrics websocket_metrics_;
+  Budget websockets_;
+  std::unique_ptr<Proxy> proxy_;  // refers to the connections
   ListenerContext context_;
   CountingDrainable drainable_;
 

@@ -1,5 +1,5 @@
-// How many downstream connections may be open at once, over all workers. Touched only when a
-// connection is accepted or closed, and only where a limit is configured.
+// How many of something may be open at once, over all workers: connections, WebSockets. Touched
+// only when one is opened or closed, and only where a limit is configured.
 #pragma once
 
 #include <atomic>
@@ -8,9 +8,9 @@
 namespace sluice {
 
 // Thread safe.
-class ConnectionBudget {
+class Budget {
  public:
-  explicit ConnectionBudget(uint32_t limit) : limit_(limit) {}  // 0: no limit
+  explicit Budget(uint32_t limit) : limit_(limit) {}  // 0: no limit
 
   // True when one more may be opened; it is then counted.
   bool TryTake() {

@@ -1,0 +1,86 @@
+// The streams of one worker that do not end by themselves soon, and that can be told to go in words
+// of their own: WebSockets, event streams, whatever a route wants ended early. A drain tells them
+// one by one, in random order, spread over a time, so that neither their clients' new connections
+// nor this loop meet them all at once.
+//
+//   Add --> at home --BeginDrain--> in line for its turn --Tell--> told
+//                ^---- EndDrain ----+
+//
+// One worker thread.
+#pragma once
+
+#include <functional>
+#include <list>
+
+#include "base/intrusive_list.h"
+#include "base/time.h"
+#include "base/timer_queue.h"
+#include "sluice/handler.h"
+#include "sluice/loop.h"
+
+namespace sluice {
+
+struct LongLivedTag {};
+class LongLivedStreams;
+
+class LongLivedStream : public ListHook<LongLivedTag> {
+ public:
+  virtual ~LongLivedStream() = default;
+
+  virtual ServerStream& stream() = 0;
+
+  // Its turn has come: end in your own words, now or at the next place that allows it. Returns
+  // false to be asked again a little later. May end the stream.
+  virtual bool Tell() = 0;
+
+ private:
+  friend class LongLivedStreams;
+  struct LongLivedDrain* drain_ = nullptr;  // in whose line it stands
+};
+
+// Picks the streams that a drain concerns.
+using StreamFilter = std::function<bool(const RequestRecord&, const DownstreamInfo&)>;
+
+// A drain of some of them.
+struct LongLivedDrain {
+  StreamFilter concerns;
+  TimePoint until{};  // when the last of those that were there at its beginning is told
+  size_t waiting = 0;
+  double due = 0;  // less than one
+  IntrusiveList<LongLivedStream, LongLivedTag> line;
+};
+
+class LongLivedStreams {
+ public:
+  // `loop` must outlive it.
+  explicit LongLivedStreams(Loop& loop);
+  LongLivedStreams(const LongLivedStreams&) = delete;
+
+  // Takes a stream in; one that a drain concerns stands in line at once. It must be removed before
+  // its stream ends.
+  void Add(LongLivedStream& stream);
+  void Remove(LongLivedStream& stream);
+
+  // Tells those that `concerns` picks over `spread`, or less when they are few, and until EndDrain
+  // all that come.
+  LongLivedDrain& BeginDrain(StreamFilter concerns, Duration spread);
+  // Taken back: who is still in line stays. `drain` is gone.
+  void EndDrain(LongLivedDrain& drain);
+
+  uint64_t told() const { return told_; }
+  uint64_t left() const { return left_; }  // ended while they stood in line
+
+ private:
+  void Enqueue(LongLivedStream& stream, LongLivedDrain& drain);
+  void TellSome(LongLivedDrain& drain, TimePoint now);
+  void OnTick();
+
+  Loop& loop_;
+  Timer tick_;
+  IntrusiveList<LongLivedStream, LongLivedTag> home_;
+  std::list<LongLivedDrain> drains_;
+  uint64_t told_ = 0;
+  uint64_t left_ = 0;
+};
+
+}  // namespace sluice
