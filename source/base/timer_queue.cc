@@ -18,7 +18,7 @@ void Timer::Set(TimePoint deadline) {
   }
 }
 
-void TimerQueue::Advance(TimePoint now) {
+void TimerQueue::Advance(TimePoint now, size_t most) {
   // Bounded by the timers that are due at `now`: one that a callback sets for the same instant
   // fires too, which is what a chain of zero delays means; none in the project re-arms for ever.
   while (!heap_.empty() && heap_.front()->queued_at_ <= now) {
@@ -37,6 +37,7 @@ void TimerQueue::Advance(TimePoint now) {
     Remove(timer);
     timer->deadline_ = kNever;
     timer->on_fire_();
+    if (--most == 0) return;
   }
 }
 

@@ -52,9 +52,10 @@ class TimerQueue {
   // The earliest time at which Advance may have something to do; kNever when there is nothing.
   TimePoint NextDeadline() const { return heap_.empty() ? kNever : heap_.front()->queued_at_; }
 
-  // Fires every timer whose deadline is at or before `now`, the earliest first. Callbacks may set,
-  // stop and destroy any timer, their own included.
-  void Advance(TimePoint now);
+  // Fires the timers whose deadline is at or before `now`, the earliest first, but no more than
+  // `most`: NextDeadline then says that some are due. Callbacks may set, stop and destroy any
+  // timer, their own included.
+  void Advance(TimePoint now, size_t most = SIZE_MAX);
 
  private:
   friend class Timer;

@@ -59,6 +59,8 @@ ConnectionManager::ConnectionManager(Loop& loop, MetricShard& shard,
       h1_streams_(kMaxFreeStreams),
       h2_streams_(kMaxFreeStreams),
       long_lived_(loop),
+      telling_(loop, [this](ServerConnection& connection) { Tell(connection); }),
+      cutting_(loop, [](ServerConnection& connection) { connection.Cut(); }),
       requests_in_flight_(
           shard.Gauge("sluice_requests_in_flight", "Requests begun and not yet over.")) {}
 
@@ -76,15 +78,13 @@ void ConnectionManager::Accept(std::unique_ptr<Transport> transport, ListenerCon
   context.connections_open.Add();
   connection->Start();
   // The drain may have begun while this one was in the accept queue.
-  if (Draining(context.direction)) {
-    ++progress_.told;
-    connection->BeginDrain(NextIdleGraceEnd());
-  }
+  if (Draining(context.direction)) Tell(*connection);
 }
 
 void ConnectionManager::Remove(ServerConnection& connection) {
   ListenerContext& context = const_cast<ListenerContext&>(connection.context());
-  connection.Unlink();
+  connection.ListHook<ConnectionTag>::Unlink();
+  connection.ListHook<SweepTag>::Unlink();
   --connections_open_;
   --context.open_connections;
   context.connections_open.Add(-1);
@@ -176,9 +176,9 @@ void ConnectionManager::BeginDrain(const DrainOrder& order, std::function<void()
   connections_.ForEach([&](ServerConnection& connection) {
     const Direction direction = connection.context().direction;
     if (!order.scope.Includes(direction) || before.Includes(direction)) return;
-    ++progress_.told;
-    connection.BeginDrain(NextIdleGraceEnd());
+    telling_.Add(connection);
   });
+  telling_.Begin();
   TellLongLived(before);
   stop_accepting_(order.scope);  // what was queued is told as it is accepted
   auto after_inbound = [this, scope = order.scope, done = std::move(done)] {
@@ -193,6 +193,11 @@ void ConnectionManager::BeginDrain(const DrainOrder& order, std::function<void()
   } else {
     after_inbound();
   }
+}
+
+void ConnectionManager::Tell(ServerConnection& connection) {
+  ++progress_.told;
+  connection.BeginDrain(NextIdleGraceEnd());
 }
 
 void ConnectionManager::TellLongLived(const DrainScope& before) {
@@ -217,8 +222,9 @@ void ConnectionManager::WhenEmpty(Direction direction, std::function<void()> don
 
 void ConnectionManager::Cut(CutReason) {
   connections_.ForEach([&](ServerConnection& connection) {
-    if (Draining(connection.context().direction)) connection.Cut();
+    if (Draining(connection.context().direction)) cutting_.Add(connection);
   });
+  cutting_.Begin();
 }
 
 Straggler ConnectionManager::Describe(const ServerConnection& connection,
@@ -234,10 +240,14 @@ void ConnectionManager::Inspect(std::function<void(const DrainProgress&)> report
   now.streams_told = long_lived_.told();
   now.streams_left = long_lived_.left();
   std::map<std::string_view, uint64_t> by_route;
+  auto last = by_route.end();  // one stream's route is most often that of the one before
   connections_.ForEach([&](ServerConnection& connection) {
     connection.codec().ForEachStream([&](const RequestRecord& record) {
       ++now.in_flight[static_cast<size_t>(record.protocol)];
-      ++by_route[record.route];
+      if (last == by_route.end() || last->first != record.route) {
+        last = by_route.try_emplace(record.route).first;
+      }
+      ++last->second;
       if (now.stragglers.size() < DrainProgress::kMaxStragglers) {
         now.stragglers.push_back(Describe(connection, record));
       }

@@ -16,6 +16,7 @@
 #include "base/gate.h"
 #include "base/intrusive_list.h"
 #include "base/metrics.h"
+#include "http/connection_sweep.h"
 #include "http/h1_server_codec.h"
 #include "http/h2_server_codec.h"
 #include "http/http_options.h"
@@ -95,6 +96,7 @@ class ConnectionManager final : public Drainable {
   void WhenEmpty(Direction direction, std::function<void()> done);
   Gate& gate(Direction direction) { return gates_[static_cast<size_t>(direction)]; }
   bool Draining(Direction direction) const;
+  void Tell(ServerConnection& connection);
   void TellLongLived(const DrainScope& before);
   Straggler Describe(const ServerConnection& connection, const RequestRecord& record) const;
   void AddStraggler(Straggler straggler);
@@ -107,6 +109,8 @@ class ConnectionManager final : public Drainable {
   std::array<Gate, 2> gates_;  // by Direction; a pass for each open connection
   std::array<std::vector<std::function<void()>>, 2> waiting_;  // for a gate to be empty
   IntrusiveList<ServerConnection, ConnectionTag> connections_;
+  ConnectionSweep telling_;
+  ConnectionSweep cutting_;
   uint64_t connections_open_ = 0;
   MetricCell& requests_in_flight_;
 

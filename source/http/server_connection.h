@@ -36,9 +36,11 @@ class ConnectionManager;
 struct ListenerContext;
 
 struct ConnectionTag {};
+struct SweepTag {};
 
 class ServerConnection final : public Deferred,
                                public ListHook<ConnectionTag>,
+                               public ListHook<SweepTag>,
                                private TransportEvents,
                                private CodecHost {
  public:

@@ -4,6 +4,12 @@
 #include <utility>
 
 namespace sluice {
+namespace {
+
+// Timers that are due together: no turn fires more of them.
+constexpr size_t kMostTimersPerTurn = 256;
+
+}  // namespace
 
 UvLoop::UvLoop(uint64_t seed)
     : Loop(seed), read_buffer_(std::make_unique_for_overwrite<char[]>(kReadBufferSize)) {
@@ -54,7 +60,16 @@ void UvLoop::Post(std::function<void()> work) {
 
 WallTime UvLoop::WallNow() const { return std::chrono::system_clock::now(); }
 
-void UvLoop::Refresh() { SetNow(TimePoint(std::chrono::milliseconds(uv_now(&loop_)))); }
+void UvLoop::ReportTurns(MetricCell& longest) {
+  longest.Set(0);
+  longest_turn_ = &longest;
+  turn_began_ = 0;  // what this call belongs to is not counted
+}
+
+void UvLoop::Refresh() {
+  if (turn_began_ == 0) turn_began_ = uv_hrtime();
+  SetNow(TimePoint(std::chrono::milliseconds(uv_now(&loop_))));
+}
 
 void UvLoop::RunPosted() {
   std::vector<std::function<void()>> work;
@@ -75,6 +90,10 @@ void UvLoop::RunPosted() {
 void UvLoop::BeforePoll() {
   EndTurn();
   ArmTimer();
+  const uint64_t began = std::exchange(turn_began_, 0);
+  if (began == 0 || longest_turn_ == nullptr) return;
+  const auto took = static_cast<int64_t>((uv_hrtime() - began) / 1000);
+  if (took > longest_turn_->value()) longest_turn_->Set(took);
 }
 
 void UvLoop::ArmTimer() {
@@ -96,7 +115,7 @@ void UvLoop::ArmTimer() {
 void UvLoop::OnTimer() {
   armed_ = kNever;
   Dispatch dispatch(*this);
-  timers().Advance(Now());
+  timers().Advance(Now(), kMostTimersPerTurn);
 }
 
 }  // namespace sluice

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <vector>
 
+#include "base/metrics.h"
 #include "base/object_pool.h"
 #include "net/output_queue.h"
 #include "sluice/loop.h"
@@ -30,6 +31,10 @@ class UvLoop final : public Loop {
 
   void Post(std::function<void()> work) override;
   WallTime WallNow() const override;
+
+  // Keeps in `longest`, in microseconds, how long the longest turn took; from now on, when it is
+  // called again. A turn is all that is done between two waits. On the loop's thread.
+  void ReportTurns(MetricCell& longest);
 
   // For the handles of this folder and lifecycle/signals.
   uv_loop_t* uv() { return &loop_; }
@@ -65,6 +70,8 @@ class UvLoop final : public Loop {
   uv_timer_t timer_;
   uv_prepare_t before_poll_;
   TimePoint armed_ = kNever;
+  MetricCell* longest_turn_ = nullptr;
+  uint64_t turn_began_ = 0;  // in nanoseconds; 0 while waiting
   std::unique_ptr<char[]> read_buffer_;
   ObjectPool<OutputQueue> output_queues_{64};
 

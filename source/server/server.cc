@@ -117,6 +117,20 @@ Result<void> Server::BindListeners() {
   return {};
 }
 
+void Server::ReportTurns() {
+  const auto report = [](UvLoop& loop, MetricShard& shard, const std::string& thread) {
+    MetricCell& longest = shard.Gauge("sluice_loop_turn_seconds_max",
+                                      "The longest turn of an event loop, since it began, or since "
+                                      "the drain did.",
+                                      {{"thread", thread}}, 1e6);
+    loop.Post([&loop, &longest] { loop.ReportTurns(longest); });
+  };
+  report(control_, control_shard_, "control");
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    report(workers_[i]->loop(), workers_[i]->shard(), "worker" + std::to_string(i));
+  }
+}
+
 void Server::BuildTlsReloader() {
   TlsReloader::Publish publish;
   publish.to_listener = [this](size_t i, std::shared_ptr<const TlsServerContext> context) {
@@ -145,8 +159,11 @@ Result<void> Server::BuildControl() {
   drain_ = std::make_unique<DrainController>(control_, config.drain, *fan_out_, std::move(hooks),
                                              control_shard_);
   drain_->AddListener([this](Phase, Phase to) {
+    // What counts from here on is how long turns take while it drains.
+    if (to == Phase::kDraining) ReportTurns();
     if (to == Phase::kExited) control_.Stop();
   });
+  ReportTurns();
 
   auto signals = Signals::Install(
       control_.uv(), {.stop =

@@ -53,6 +53,7 @@ class Server {
   Result<void> WritePidFile() const;
   void RemoveFiles() const;
   void LogListening() const;
+  void ReportTurns();
 
   AdminSources MakeAdminSources();
   void CollectConnections(std::function<void(std::vector<ConnectionRecord>)> reply);

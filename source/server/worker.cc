@@ -14,6 +14,7 @@ ProcessBudgets::ProcessBudgets(const Config& config) : process(config.max_connec
 Worker::Worker(std::shared_ptr<const Snapshot> snapshot, std::vector<Fd> sockets, uint64_t seed,
                const Surroundings& surroundings)
     : snapshot_(std::move(snapshot)),
+      shard_(surroundings.shard),
       loop_(seed),
       dialer_(loop_),
       connections_(loop_, surroundings.shard, [this](const DrainScope& scope) {

@@ -51,6 +51,7 @@ class Worker {
   void Join();
 
   UvLoop& loop() { return loop_; }
+  MetricShard& shard() { return shard_; }
 
   // Worker thread only.
   ConnectionManager& connections() { return connections_; }
@@ -72,6 +73,7 @@ class Worker {
   Dialer& DialerFor(size_t cluster, MetricShard& shard);
 
   std::shared_ptr<const Snapshot> snapshot_;
+  MetricShard& shard_;
   UvLoop loop_;
   SocketDialer dialer_;
   std::vector<std::unique_ptr<SecureDialer>> secure_dialers_;  // by cluster; null: cleartext
