@@ -48,6 +48,9 @@ enum class HeaderId : uint8_t {
 // The id of `name` in any case.
 HeaderId LookupHeader(std::string_view name);
 
+// The name of that id in lower case, a constant; empty for kOther.
+std::string_view LowerHeaderName(HeaderId id);
+
 // ASCII case-insensitive equality, as field names and most tokens compare (RFC 9110 5.1).
 bool EqualsIgnoreCase(std::string_view a, std::string_view b);
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -16,6 +17,17 @@ enum class PeerVerification : uint8_t {
   kFailed,    // it does not, and the configuration lets that pass
 };
 
+// Of the peer's certificate.
+struct TlsPeerCertificate {
+  std::string subject;       // RFC 2253: "CN=client,O=Example"
+  std::string issuer;        // the same form
+  std::string serial;        // hexadecimal
+  std::string fingerprint;   // SHA-256 of the certificate, lower-case hexadecimal
+  std::string uri_san;       // its first URI name, such as a SPIFFE id
+  std::string dns_sans;      // its DNS names, separated by commas
+  std::string verify_error;  // why it was not verified, in words
+};
+
 struct TlsInfo {
   std::string_view version;  // "TLSv1.2", "TLSv1.3": a constant
   std::string_view cipher;   // "TLS_AES_256_GCM_SHA384": a constant
@@ -24,14 +36,11 @@ struct TlsInfo {
   bool resumed = false;
 
   PeerVerification verification = PeerVerification::kNone;
-  std::string verify_error;  // why it failed, in words
-  // Of the peer's certificate; all empty without one.
-  std::string subject;      // RFC 2253: "CN=client,O=Example"
-  std::string issuer;       // the same form
-  std::string serial;       // hexadecimal
-  std::string fingerprint;  // SHA-256 of the certificate, lower-case hexadecimal
-  std::string uri_san;      // its first URI name, such as a SPIFFE id
-  std::string dns_sans;     // its DNS names, separated by commas
+  // Null without one, as on nearly every connection from a client, which then holds no room for it.
+  std::shared_ptr<const TlsPeerCertificate> certificate;
+
+  // `certificate`, or one of which everything is empty.
+  const TlsPeerCertificate& peer() const;
 };
 
 }  // namespace sluice

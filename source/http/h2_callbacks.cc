@@ -25,11 +25,9 @@ const nghttp2_session_callbacks* H2Session::Callbacks::All() {
           return Of(user).OnBlockBegin(frame->hd.stream_id, frame->headers.cat);
         });
     nghttp2_session_callbacks_set_on_header_callback(
-        all,
-        [](nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name, size_t name_length,
-           const uint8_t* value, size_t value_length, uint8_t, void* user) {
-          return Of(user).OnField(frame->hd.stream_id, Text(name, name_length),
-                                  Text(value, value_length));
+        all, [](nghttp2_session*, const nghttp2_frame*, const uint8_t* name, size_t name_length,
+                const uint8_t* value, size_t value_length, uint8_t, void* user) {
+          return Of(user).OnField(Text(name, name_length), Text(value, value_length));
         });
     // Without this nghttp2 would pass over a field that is not valid; RFC 9113 8.2.1 calls the
     // message malformed.

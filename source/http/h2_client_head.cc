@@ -20,24 +20,24 @@ std::string_view Decimal(Loop& loop, uint64_t number) {
 void WriteH2RequestHead(Loop& loop, const RequestHead& head, std::string_view scheme,
                         std::vector<H2Field>& fields) {
   fields.clear();
-  fields.push_back({":method", head.method_name});
+  fields.push_back(ConstantH2Field(":method", head.method_name));
   if (head.method == Method::kConnect) {
     // RFC 9113 8.5: the target as :authority, no :scheme and no :path.
-    fields.push_back({":authority", head.path});
+    fields.push_back(ConstantH2Field(":authority", head.path));
   } else {
-    fields.push_back({":scheme", scheme});
+    fields.push_back(ConstantH2Field(":scheme", scheme));
     // RFC 9113 8.3.1: without a value (an HTTP/1.0 client that named no host) it is left out.
-    if (!head.authority.empty()) fields.push_back({":authority", head.authority});
-    fields.push_back({":path", head.path});
+    if (!head.authority.empty()) fields.push_back(ConstantH2Field(":authority", head.authority));
+    fields.push_back(ConstantH2Field(":path", head.path));
   }
   for (const HeaderField& field : head.headers) {
-    fields.push_back({H2FieldName(loop, field), field.value, field.id == HeaderId::kXRequestId});
+    fields.push_back(MakeH2Field(loop, field));
   }
   if (head.content_length)
-    fields.push_back({"content-length", Decimal(loop, *head.content_length)});
-  if (head.expects_continue) fields.push_back({"expect", "100-continue"});
+    fields.push_back(ConstantH2Field("content-length", Decimal(loop, *head.content_length)));
+  if (head.expects_continue) fields.push_back(ConstantH2Field("expect", "100-continue"));
   // The one value that HTTP/2 knows (RFC 9113 8.2.2); gRPC servers insist on it.
-  if (head.accepts_trailers) fields.push_back({"te", "trailers"});
+  if (head.accepts_trailers) fields.push_back(ConstantH2Field("te", "trailers"));
 }
 
 void AddH2ResponseField(ResponseHead& head, std::string_view name, std::string_view value) {

@@ -121,32 +121,45 @@ std::optional<H1Error> FinishH2Request(RequestHead& head, H2BlockState& state,
   return std::nullopt;
 }
 
-std::string_view H2FieldName(Loop& loop, const HeaderField& field) {
+H2Field MakeH2Field(Loop& loop, const HeaderField& field) {
+  const bool once = field.id == HeaderId::kXRequestId;
+  if (field.id != HeaderId::kOther) {
+    return {LowerHeaderName(field.id), field.value, once, /*constant_name=*/true};
+  }
   const std::string_view name = field.name;
-  if (std::none_of(name.begin(), name.end(), IsUpper)) return name;
+  if (std::none_of(name.begin(), name.end(), IsUpper)) return {name, field.value};
   char* const lower = loop.Scratch(name.size());
   std::transform(name.begin(), name.end(), lower,
                  [](char c) { return IsUpper(c) ? static_cast<char>(c | 0x20) : c; });
-  return {lower, name.size()};
+  return {{lower, name.size()}, field.value};
+}
+
+H2Field ConstantH2Field(std::string_view name, std::string_view value) {
+  return {name, value, /*comes_once=*/false, /*constant_name=*/true};
 }
 
 void WriteH2ResponseHead(Loop& loop, const ResponseHead& head,
                          std::optional<uint64_t> content_length, std::vector<H2Field>& fields) {
   fields.clear();
-  fields.push_back({":status", Decimal(loop, static_cast<uint64_t>(head.status))});
+  fields.push_back(ConstantH2Field(":status", Decimal(loop, static_cast<uint64_t>(head.status))));
   bool dated = head.informational();
   for (const HeaderField& field : head.headers) {
     dated = dated || field.id == HeaderId::kDate;
-    fields.push_back({H2FieldName(loop, field), field.value, field.id == HeaderId::kXRequestId});
+    fields.push_back(MakeH2Field(loop, field));
   }
-  if (content_length) fields.push_back({"content-length", Decimal(loop, *content_length)});
-  if (!dated) fields.push_back({"date", HttpDate(loop.WallNow(), loop.Scratch(kHttpDateLength))});
+  if (content_length) {
+    fields.push_back(ConstantH2Field("content-length", Decimal(loop, *content_length)));
+  }
+  if (!dated) {
+    const std::string_view now = HttpDate(loop.WallNow(), loop.Scratch(kHttpDateLength));
+    fields.push_back(ConstantH2Field("date", now));
+  }
 }
 
 void WriteH2Trailers(Loop& loop, const HeaderList& trailers, std::vector<H2Field>& fields) {
   fields.clear();
   for (const HeaderField& field : trailers) {
-    fields.push_back({H2FieldName(loop, field), field.value});
+    fields.push_back(MakeH2Field(loop, field));
   }
 }
 

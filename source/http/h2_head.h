@@ -45,7 +45,10 @@ void WriteH2ResponseHead(Loop& loop, const ResponseHead& head,
 
 void WriteH2Trailers(Loop& loop, const HeaderList& trailers, std::vector<H2Field>& fields);
 
-// The name of `field` in lower case (RFC 9113 8.2.1).
-std::string_view H2FieldName(Loop& loop, const HeaderField& field);
+// `field` as it is sent: its name is in lower case (RFC 9113 8.2.1).
+H2Field MakeH2Field(Loop& loop, const HeaderField& field);
+
+// A field whose name, in lower case, is a constant.
+H2Field ConstantH2Field(std::string_view name, std::string_view value);
 
 }  // namespace sluice

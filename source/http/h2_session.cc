@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "http/h2_callbacks.h"
+#include "http/h2_memory.h"
 
 namespace sluice {
 namespace {
@@ -51,8 +52,10 @@ H2Session::H2Session(H2Role role, Loop& loop, Transport& transport, const Http2O
       role_(role) {
   static nghttp2_option* const nghttp2_options = MakeOptions();
   const auto make =
-      role == H2Role::kServer ? nghttp2_session_server_new2 : nghttp2_session_client_new2;
-  if (make(&session_, Callbacks::All(), this, nghttp2_options) != 0) std::abort();  // out of memory
+      role == H2Role::kServer ? nghttp2_session_server_new3 : nghttp2_session_client_new3;
+  if (make(&session_, Callbacks::All(), this, nghttp2_options, h2_memory::ForNghttp2()) != 0) {
+    std::abort();  // out of memory
+  }
 
   std::array<nghttp2_settings_entry, 4> settings;
   size_t count = 0;
@@ -103,6 +106,7 @@ bool H2Session::SubmitHead(H2Stream& stream, int32_t id, const std::vector<H2Fie
   for (const H2Field& field : fields) {
     values.push_back(NameValue(field.name, field.value));
     if (field.comes_once) values.back().flags |= NGHTTP2_NV_FLAG_NO_INDEX;
+    if (field.constant_name) values.back().flags |= NGHTTP2_NV_FLAG_NO_COPY_NAME;
   }
   const uint8_t flags = end_stream ? NGHTTP2_FLAG_END_STREAM : NGHTTP2_FLAG_NONE;
   const int32_t result =
@@ -152,7 +156,7 @@ void H2Session::SubmitTrailers(H2Stream& stream) {
 void H2Session::ResetStream(H2Stream& stream, H2Error error) {
   if (std::exchange(stream.reset_, true)) return;
   stream.UnlinkAll();
-  nghttp2_session_set_stream_user_data(session_, stream.id_, nullptr);
+  Detach(stream);
   nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream.id_, static_cast<uint32_t>(error));
   // That a message was malformed is the peer's doing, and counts as its reset.
   if (stream.open_ && error != H2Error::kProtocolError) ++own_resets_;
@@ -175,9 +179,14 @@ bool H2Session::Congested(const H2Stream& stream) const {
 
 void H2Session::Forget(H2Stream& stream) {
   stream.UnlinkAll();
-  if (stream.open_ || stream.opening_) {
-    nghttp2_session_set_stream_user_data(session_, stream.id_, nullptr);
-  }
+  if (block_stream_ == &stream) block_stream_ = nullptr;
+  if (stream.open_ || stream.opening_) Detach(stream);
+}
+
+// nghttp2 knows the stream no more by its id.
+void H2Session::Detach(H2Stream& stream) {
+  nghttp2_session_set_stream_user_data(session_, stream.id_, nullptr);
+  if (block_stream_ == &stream) block_stream_ = nullptr;
 }
 
 void H2Session::Notice() {
@@ -410,7 +419,7 @@ void H2Session::OnFrameNotSent(const nghttp2_frame& frame) {
   H2Stream* const stream = Find(frame.hd.stream_id);
   if (stream == nullptr) return;  // it was reset before it left
   // nghttp2 closes the stream now, which is no news any more.
-  nghttp2_session_set_stream_user_data(session_, frame.hd.stream_id, nullptr);
+  Detach(*stream);
   stream->opening_ = false;
   stream->reset_ = true;
   stream->UnlinkAll();

@@ -73,6 +73,7 @@ struct H2Field {
   // No other message will have this value: in the peer's table (RFC 7541 2.3.2) it would only push
   // out what comes again, and be compared with every value of its name that comes after it.
   bool comes_once = false;
+  bool constant_name = false;  // `name` lives for ever
 };
 
 class H2SessionEvents {
@@ -204,11 +205,12 @@ class H2Session final : private Flushable {
   // In: from nghttp2, by way of Callbacks.
   void OnFrameHeader(const nghttp2_frame_hd& header);
   int OnBlockBegin(int32_t id, int category);
-  int OnField(int32_t id, std::string_view name, std::string_view value);
+  int OnField(std::string_view name, std::string_view value);
   void OnFrame(const nghttp2_frame& frame);
   void OnData(int32_t id, std::string_view bytes);
   void OnStreamClosed(int32_t id, uint32_t error);
   H2Stream* Find(int32_t id) const;
+  void Detach(H2Stream& stream);
   void OnBlock(H2Stream& stream, bool end_stream);
   void Deliver(H2Stream& stream, std::string_view bytes, bool end_stream);
   void DeliverArrived(H2Stream& stream);
@@ -248,7 +250,8 @@ class H2Session final : private Flushable {
   Sender sender_{*this};
   IntrusiveList<H2Stream, H2LeavingTag> leaving_;  // in the order of leaves_at_
   uint64_t written_ = 0;                           // bytes given to the transport
-  size_t block_bytes_ = 0;                         // on the wire, of the header block that is read
+  H2Stream* block_stream_ = nullptr;               // of the header block that is read; or null
+  size_t block_bytes_ = 0;                         // on the wire, of that block
   size_t decoded_bytes_ = 0;  // of its fields, as SETTINGS_MAX_HEADER_LIST_SIZE counts them
   uint32_t opening_ = 0;      // of a client: requests that are not framed yet
   uint32_t own_resets_ = 0;   // RST_STREAM frames submitted by us and not framed yet

@@ -95,6 +95,7 @@ void H2Session::Judge(uint32_t error) {
 }
 
 int H2Session::OnBlockBegin(int32_t id, int category) {
+  block_stream_ = nullptr;
   if (failed_) return 0;
   if (category == NGHTTP2_HCAT_REQUEST) {
     H2Stream* const stream = events_.OnBlockBegin(nullptr, H2Block::kRequest);
@@ -103,20 +104,22 @@ int H2Session::OnBlockBegin(int32_t id, int category) {
     stream->open_ = true;
     Touch(*stream);
     nghttp2_session_set_stream_user_data(session_, id, stream);
+    block_stream_ = stream;
     return 0;
   }
-  if (H2Stream* const stream = Find(id)) {
+  block_stream_ = Find(id);
+  if (block_stream_ != nullptr) {
     events_.OnBlockBegin(
-        stream, category == NGHTTP2_HCAT_RESPONSE ? H2Block::kResponse : H2Block::kFurther);
+        block_stream_, category == NGHTTP2_HCAT_RESPONSE ? H2Block::kResponse : H2Block::kFurther);
   }
   return 0;
 }
 
-int H2Session::OnField(int32_t id, std::string_view name, std::string_view value) {
+int H2Session::OnField(std::string_view name, std::string_view value) {
   decoded_bytes_ += name.size() + value.size() + kFieldOverhead;
   if (decoded_bytes_ > kMaxBlockFactor * limits_.header_bytes) Account(H2Flood::kHeaderBlock);
   if (failed_) return 0;
-  if (H2Stream* const stream = Find(id)) events_.OnField(*stream, name, value);
+  if (block_stream_ != nullptr) events_.OnField(*block_stream_, name, value);
   return 0;
 }
 
@@ -125,7 +128,7 @@ void H2Session::OnFrame(const nghttp2_frame& frame) {
   const bool end_stream = (frame.hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
   switch (frame.hd.type) {
     case NGHTTP2_HEADERS:
-      if (H2Stream* const stream = Find(frame.hd.stream_id)) {
+      if (H2Stream* const stream = std::exchange(block_stream_, nullptr)) {
         Touch(*stream);
         OnBlock(*stream, end_stream);
       }
@@ -216,6 +219,7 @@ void H2Session::OnStreamClosed(int32_t id, uint32_t error) {
   H2Stream* const stream = Find(id);
   if (stream == nullptr) return;
   stream->open_ = false;
+  if (block_stream_ == stream) block_stream_ = nullptr;
   const bool sent = stream->out_ == H2Stream::Out::kSent || stream->out_ == H2Stream::Out::kLeft;
   if (sent && (stream->in_ended_ || stream->end_arrived_)) return;
   stream->reset_ = true;

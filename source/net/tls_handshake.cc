@@ -6,6 +6,8 @@
 #include <openssl/x509v3.h>
 
 #include <algorithm>
+#include <memory>
+#include <utility>
 
 #include "net/tls_certificate.h"
 
@@ -107,20 +109,22 @@ void DescribePeer(const SSL* ssl, const X509* certificate, TlsInfo* info) {
   const long result = SSL_get_verify_result(ssl);
   info->verification =
       result == X509_V_OK ? PeerVerification::kVerified : PeerVerification::kFailed;
-  if (result != X509_V_OK) info->verify_error = X509_verify_cert_error_string(result);
-  info->subject = TlsNameText(X509_get_subject_name(certificate));
-  info->issuer = TlsNameText(X509_get_issuer_name(certificate));
-  info->serial = SerialOf(certificate);
+  auto peer = std::make_shared<TlsPeerCertificate>();
+  if (result != X509_V_OK) peer->verify_error = X509_verify_cert_error_string(result);
+  peer->subject = TlsNameText(X509_get_subject_name(certificate));
+  peer->issuer = TlsNameText(X509_get_issuer_name(certificate));
+  peer->serial = SerialOf(certificate);
   unsigned char digest[EVP_MAX_MD_SIZE];
   unsigned size = 0;
   if (X509_digest(certificate, EVP_sha256(), digest, &size) == 1) {
-    info->fingerprint = Hex(digest, size);
+    peer->fingerprint = Hex(digest, size);
   }
   const auto uris = TlsAlternativeNames(certificate, GEN_URI);
-  if (!uris.empty()) info->uri_san = uris.front();
+  if (!uris.empty()) peer->uri_san = uris.front();
   for (const std::string& name : TlsAlternativeNames(certificate, GEN_DNS)) {
-    info->dns_sans += (info->dns_sans.empty() ? "" : ",") + name;
+    peer->dns_sans += (peer->dns_sans.empty() ? "" : ",") + name;
   }
+  info->certificate = std::move(peer);
 }
 
 }  // namespace

@@ -10,6 +10,9 @@ namespace {
 
 constexpr size_t kRecord = SSL3_RT_MAX_PLAIN_LENGTH;
 
+// The room of the last writer of this thread that was emptied, for the next one.
+thread_local std::vector<std::string_view> spare_room;
+
 bool WriteSlice(SSL* ssl, std::string_view bytes) {
   size_t written = 0;
   if (SSL_write_ex(ssl, bytes.data(), bytes.size(), &written) == 1) return true;
@@ -18,6 +21,12 @@ bool WriteSlice(SSL* ssl, std::string_view bytes) {
 }
 
 }  // namespace
+
+void TlsRecordWriter::Add(std::string_view bytes) {
+  if (slices_.empty()) slices_.swap(spare_room);
+  slices_.push_back(bytes);
+  size_ += bytes.size();
+}
 
 bool TlsRecordWriter::Write(SSL* ssl) {
   if (slices_.empty()) return true;
@@ -57,8 +66,14 @@ bool TlsRecordWriter::WriteSmall(SSL* ssl, size_t* next) {
 }
 
 void TlsRecordWriter::Clear() {
+  if (slices_.capacity() == 0) return;
   slices_.clear();
   size_ = 0;
+  if (spare_room.capacity() == 0) {
+    slices_.swap(spare_room);
+  } else {
+    std::vector<std::string_view>().swap(slices_);
+  }
 }
 
 }  // namespace sluice

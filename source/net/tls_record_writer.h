@@ -1,6 +1,6 @@
 // Gathers the plaintext of a dispatch and makes records of it at the end: what is large is
 // encrypted where it lies, small slices (a head and its body) are put together in one record of up
-// to 16 KiB.
+// to 16 KiB. Empty it holds no memory.
 #pragma once
 
 #include <cstddef>
@@ -14,10 +14,7 @@ namespace sluice {
 class TlsRecordWriter {
  public:
   // `bytes` is lent until the next Write or Clear.
-  void Add(std::string_view bytes) {
-    slices_.push_back(bytes);
-    size_ += bytes.size();
-  }
+  void Add(std::string_view bytes);
 
   // Bytes gathered.
   size_t size() const { return size_; }

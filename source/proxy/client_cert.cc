@@ -32,13 +32,13 @@ std::string_view PlainOrQuoted(std::string_view value, Arena& arena) {
   return IsPlain(value) ? value : Quoted(value, arena);
 }
 
-std::string_view ElementOf(const TlsInfo& tls, Arena& arena) {
+std::string_view ElementOf(const TlsPeerCertificate& peer, Arena& arena) {
   std::string_view element =
-      arena.Concat("Hash=", tls.fingerprint, ";Subject=", Quoted(tls.subject, arena));
-  if (!tls.uri_san.empty()) {
-    element = arena.Concat(element, ";URI=", PlainOrQuoted(tls.uri_san, arena));
+      arena.Concat("Hash=", peer.fingerprint, ";Subject=", Quoted(peer.subject, arena));
+  if (!peer.uri_san.empty()) {
+    element = arena.Concat(element, ";URI=", PlainOrQuoted(peer.uri_san, arena));
   }
-  for (std::string_view names = tls.dns_sans; !names.empty();) {
+  for (std::string_view names = peer.dns_sans; !names.empty();) {
     const size_t comma = std::min(names.find(','), names.size());
     element = arena.Concat(element, ";DNS=", PlainOrQuoted(names.substr(0, comma), arena));
     names.remove_prefix(std::min(comma + 1, names.size()));
@@ -60,7 +60,7 @@ void ForwardClientCertificate(ForwardClientCert mode, RequestHead& head,
   }
   const TlsInfo* tls = downstream.tls_info;
   if (tls != nullptr && tls->verification == PeerVerification::kVerified) {
-    const std::string_view element = ElementOf(*tls, head.arena);
+    const std::string_view element = ElementOf(tls->peer(), head.arena);
     list = list.empty() ? element : head.arena.Concat(list, ", ", element);
   }
   if (list.empty()) {

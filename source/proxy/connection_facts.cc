@@ -51,17 +51,17 @@ std::string_view ValueOf(ConnectionFact fact, const DownstreamInfo& downstream) 
     case ConnectionFact::kClientVerify:
       return Named(tls.verification);
     case ConnectionFact::kClientSubject:
-      return tls.subject;
+      return tls.peer().subject;
     case ConnectionFact::kClientIssuer:
-      return tls.issuer;
+      return tls.peer().issuer;
     case ConnectionFact::kClientSerial:
-      return tls.serial;
+      return tls.peer().serial;
     case ConnectionFact::kClientFingerprint:
-      return tls.fingerprint;
+      return tls.peer().fingerprint;
     case ConnectionFact::kClientUri:
-      return tls.uri_san;
+      return tls.peer().uri_san;
     case ConnectionFact::kClientDns:
-      return tls.dns_sans;
+      return tls.peer().dns_sans;
   }
   return {};
 }

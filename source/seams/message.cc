@@ -80,7 +80,40 @@ constexpr KnownHeader kSize16[] = {{"x-forwarded-host", HeaderId::kXForwardedHos
 constexpr KnownHeader kSize17[] = {{"transfer-encoding", HeaderId::kTransferEncoding},
                                    {"x-forwarded-proto", HeaderId::kXForwardedProto}};
 
+// By HeaderId.
+constexpr std::string_view kLowerNames[] = {
+    "",
+    "authorization",
+    "connection",
+    "content-length",
+    "content-type",
+    "cookie",
+    "date",
+    "expect",
+    "forwarded",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "location",
+    "max-forwards",
+    "proxy-connection",
+    "retry-after",
+    "server",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-request-id",
+};
+
 }  // namespace
+
+std::string_view LowerHeaderName(HeaderId id) { return kLowerNames[static_cast<size_t>(id)]; }
 
 HeaderId LookupHeader(std::string_view name) {
   switch (name.size()) {

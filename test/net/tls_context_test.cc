@@ -44,7 +44,7 @@ class TlsContextTest : public TlsTest {
     if (!ciphers.empty()) options.cipher_suites = "TLS_AES_128_GCM_SHA256";
     slot_->session.reset();
     Shake(std::move(server), Build(options));
-    return client_->ready ? client_info().subject : "nothing";
+    return client_->ready ? client_info().peer().subject : "nothing";
   }
 
   // Two handshakes; whether the second one resumes.
@@ -208,7 +208,7 @@ TEST_F(TlsContextTest, AnUpstreamMustBeVouchedForAndBeMeant) {
     ASSERT_TRUE(client_->ready);
     EXPECT_EQ(client_info().verification,
               one.failure == nullptr ? PeerVerification::kVerified : PeerVerification::kFailed);
-    EXPECT_EQ(client_info().verify_error.empty(), one.failure == nullptr);
+    EXPECT_EQ(client_info().peer().verify_error.empty(), one.failure == nullptr);
   }
 }
 
@@ -265,14 +265,14 @@ TEST_F(TlsContextTest, ClientsAreLetInByWhatIsAskedOfThem) {
       ASSERT_TRUE(server_->ready);
       EXPECT_EQ(server_info().verification, one.verification);
       if (one.verification == kNone) {
-        EXPECT_EQ(server_info().subject, "");
+        EXPECT_EQ(server_info().peer().subject, "");
         continue;
       }
-      EXPECT_EQ(server_info().subject, "CN=client");
-      EXPECT_EQ(server_info().uri_san, "spiffe://x/y");
-      EXPECT_EQ(server_info().dns_sans, "a.test,b.test");
-      EXPECT_EQ(server_info().fingerprint.size(), 64u);
-      EXPECT_NE(server_info().serial, "");
+      EXPECT_EQ(server_info().peer().subject, "CN=client");
+      EXPECT_EQ(server_info().peer().uri_san, "spiffe://x/y");
+      EXPECT_EQ(server_info().peer().dns_sans, "a.test,b.test");
+      EXPECT_EQ(server_info().peer().fingerprint.size(), 64u);
+      EXPECT_NE(server_info().peer().serial, "");
     }
   }
 }
@@ -327,7 +327,7 @@ TEST_F(TlsContextTest, ASessionWithoutACertificateDoesNotResumeWhereOneIsNeeded)
   TlsClientOptions client = ClientOptions();
   client.certificate = Issue("client", {.common_name = "client"});
   EXPECT_TRUE(Resumes(Build(asking, keys), Build(asking, keys), client));
-  EXPECT_EQ(server_info().subject, "CN=client") << "known from the session";
+  EXPECT_EQ(server_info().peer().subject, "CN=client") << "known from the session";
   EXPECT_EQ(server_info().verification, PeerVerification::kVerified);
   EXPECT_FALSE(Resumes(Build(open, keys), Build(asking, keys), client));
   EXPECT_FALSE(Resumes(Build(asking, keys), Build(asking_others, keys), client));

@@ -81,7 +81,7 @@ TEST_F(TlsTransportTest, IsReadyAfterTheHandshakeAndNotBefore) {
   EXPECT_EQ(info.server_name, "server.test");
   EXPECT_EQ(info.verification, PeerVerification::kNone);
   EXPECT_EQ(client_->transport->tls()->verification, PeerVerification::kVerified);
-  EXPECT_EQ(client_->transport->tls()->dns_sans, "server.test");
+  EXPECT_EQ(client_->transport->tls()->peer().dns_sans, "server.test");
 }
 
 TEST_F(TlsTransportTest, HandshakeAndDataMayComeByteByByte) {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <string>
 
 #include "proxy/access_log_format.h"
@@ -28,23 +29,22 @@ class ClientIdentityTest : public testing::Test {
     tls_.cipher = "TLS_AES_128_GCM_SHA256";
     tls_.server_name = "edge.test";
     tls_.verification = PeerVerification::kVerified;
-    tls_.subject = "CN=client,O=\"Quoted\\\" Ltd\"";
-    tls_.issuer = "CN=CA";
-    tls_.serial = "1f";
-    tls_.fingerprint = "ab12";
-    tls_.uri_san = "spiffe://test/client";
-    tls_.dns_sans = "a.test,b.test";
+    peer_->subject = "CN=client,O=\"Quoted\\\" Ltd\"";
+    peer_->issuer = "CN=CA";
+    peer_->serial = "1f";
+    peer_->fingerprint = "ab12";
+    peer_->uri_san = "spiffe://test/client";
+    peer_->dns_sans = "a.test,b.test";
     downstream_.peer = downstream_.peer_host = "10.0.0.1";
+    tls_.certificate = peer_;
     downstream_.tls = true;
     downstream_.tls_info = &tls_;
   }
 
   void Anonymous() {
     tls_.verification = PeerVerification::kNone;
-    for (std::string* text : {&tls_.subject, &tls_.issuer, &tls_.serial, &tls_.fingerprint,
-                              &tls_.uri_san, &tls_.dns_sans, &tls_.server_name}) {
-      text->clear();
-    }
+    tls_.certificate = nullptr;
+    tls_.server_name.clear();
   }
 
   std::vector<std::string> Values(std::string_view name) const {
@@ -72,6 +72,7 @@ class ClientIdentityTest : public testing::Test {
     forwarding_->ApplyToRequest(head_, downstream_, random_);
   }
 
+  std::shared_ptr<TlsPeerCertificate> peer_ = std::make_shared<TlsPeerCertificate>();
   TlsInfo tls_;
   DownstreamInfo downstream_;
   RequestHead head_;
@@ -89,7 +90,7 @@ TEST_F(ClientIdentityTest, ValuesOfHeaderRulesHavePlaceholders) {
                 {"X-Static", "as it is"},
                 {"X-Percent", "100%%"}},
         .add = {{"X-Uri", "%CLIENT_URI%"}}});
-  EXPECT_THAT(Values("X-Client"), ElementsAre(tls_.subject));
+  EXPECT_THAT(Values("X-Client"), ElementsAre(peer_->subject));
   EXPECT_THAT(Values("X-Tls"), ElementsAre("TLSv1.3/TLS_AES_128_GCM_SHA256 (no)"));
   EXPECT_THAT(Values("X-Static"), ElementsAre("as it is"));
   EXPECT_THAT(Values("X-Percent"), ElementsAre("100%"));
@@ -144,7 +145,7 @@ TEST_F(ClientIdentityTest, TheConfigurationKnowsTheSamePlaceholders) {
 // ---- X-Forwarded-Client-Cert ----
 
 TEST_F(ClientIdentityTest, ForwardsTheVerifiedCertificate) {
-  tls_.subject = "CN=client";
+  peer_->subject = "CN=client";
   Forward(ForwardClientCert::kReplace, false);
   EXPECT_THAT(Values("X-Forwarded-Client-Cert"),
               ElementsAre("Hash=ab12;Subject=\"CN=client\";URI=spiffe://test/client;DNS=a.test;"
@@ -153,8 +154,8 @@ TEST_F(ClientIdentityTest, ForwardsTheVerifiedCertificate) {
 
 // A certificate can say anything in its names; an element must stay one.
 TEST_F(ClientIdentityTest, QuotesWhatCouldBeTakenForMore) {
-  tls_.uri_san = "spiffe://x;DNS=admin.test,Hash=0";
-  tls_.dns_sans = "a\"b";
+  peer_->uri_san = "spiffe://x;DNS=admin.test,Hash=0";
+  peer_->dns_sans = "a\"b";
   Forward(ForwardClientCert::kReplace, false);
   EXPECT_THAT(Values("X-Forwarded-Client-Cert"),
               ElementsAre("Hash=ab12;Subject=\"CN=client,O=\\\"Quoted\\\\\\\" Ltd\\\"\";"

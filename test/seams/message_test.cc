@@ -60,6 +60,7 @@ TEST(LookupHeader, KnowsEveryNameInAnyCase) {
     EXPECT_EQ(LookupHeader(named.name), named.id) << named.name;
     EXPECT_EQ(LookupHeader(lower), named.id) << lower;
     EXPECT_EQ(LookupHeader(upper), named.id) << upper;
+    EXPECT_EQ(LowerHeaderName(named.id), lower);
   }
 }
 
