@@ -101,7 +101,8 @@ class ServerStream {
   virtual void SendInformational(const ResponseHead& head) = 0;
 
   // Sends the final head. Status 101, or 2xx to CONNECT, turns the stream into a tunnel: from then
-  // on request and response bodies are its two directions, each with its own end.
+  // on request and response bodies are its two directions, each with its own end. HTTP/2 says 200
+  // for a 101 (RFC 8441 5).
   virtual void SendHead(const ResponseHead& head, bool end_stream) = 0;
 
   // `bytes` is lent until the end of the current dispatch.

@@ -135,7 +135,9 @@ struct RequestHead {
   HttpVersion version;
   HeaderList headers;  // without hop-by-hop, framing and Host fields
   std::optional<uint64_t> content_length;
-  std::string_view upgrade;       // protocols offered with Connection: upgrade, HTTP/1.1 only
+  // Protocols offered with Connection: upgrade in HTTP/1.1; "websocket" of HTTP/2's extended
+  // CONNECT, which is this GET in the words of HTTP/1.1 (RFC 8441 5).
+  std::string_view upgrade;
   bool expects_continue = false;  // Expect: 100-continue on a request with a body
   bool accepts_trailers = false;  // TE: trailers
 

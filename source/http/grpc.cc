@@ -62,7 +62,8 @@ bool IsGrpcContentType(std::string_view content_type) {
 }
 
 bool IsGrpc(const RequestHead& request) {
-  return IsGrpcContentType(request.headers.Value(HeaderId::kContentType));
+  return request.upgrade.empty() &&
+         IsGrpcContentType(request.headers.Value(HeaderId::kContentType));
 }
 
 bool AsksForGrpc(ServerStream& stream) {

@@ -32,6 +32,7 @@ enum class GrpcStatus : uint8_t {
 // is made for HTTP without trailers.
 bool IsGrpcContentType(std::string_view content_type);
 
+// A request that offers an upgrade is none: what it asks for is another protocol.
 bool IsGrpc(const RequestHead& request);
 
 // True when an error to this request is told as a gRPC status: what the codec found, or, as a route

@@ -1,8 +1,11 @@
 #include "http/h1_client_connection.h"
 
+#include <array>
+#include <cstring>
 #include <utility>
 
 #include "http/h1_writer.h"
+#include "http/websocket_handshake.h"
 
 namespace sluice {
 
@@ -34,9 +37,21 @@ ClientStream& H1ClientConnection::StartRequest(const RequestHead& head, bool end
     body.content_length = 0;
   }
   request_chunked_ = body.chunked;
-  transport_->Write(WriteH1RequestHead(loop_, head, body));
+  if (head.version.major == 2 && OffersWebSocket(head)) MakeWebSocketKey();
+  transport_->Write(WriteH1RequestHead(loop_, head, body, websocket_key_));
   if (end_stream) EndRequest();
   return *this;
+}
+
+// RFC 8441 5: HTTP/2 has no key, and HTTP/1.1 asks for one (RFC 6455 4.1), which keeps apart who
+// speaks WebSocket and who was tricked into an answer. It is no secret.
+void H1ClientConnection::MakeWebSocketKey() {
+  const std::array<uint64_t, 2> random = {loop_.random().Next(), loop_.random().Next()};
+  std::array<uint8_t, 16> bytes;
+  static_assert(sizeof(bytes) == sizeof(random));
+  std::memcpy(bytes.data(), random.data(), sizeof(bytes));
+  Arena arena;
+  websocket_key_ = WebSocketKey(bytes, arena);
 }
 
 void H1ClientConnection::SendBody(std::string_view bytes, bool end_stream) {
@@ -146,6 +161,14 @@ void H1ClientConnection::DispatchHead() {
       Fail(UpstreamFailure::Kind::kProtocol, "upgrade_not_asked_for");
       return;
     }
+    if (!websocket_key_.empty()) {
+      // RFC 6455 4.1: for the client, which cannot look itself.
+      if (!AcceptsWebSocket(head_, websocket_key_)) {
+        Fail(UpstreamFailure::Kind::kProtocol, "websocket_accept_mismatch");
+        return;
+      }
+      head_.headers.Remove(kSecWebSocketAccept);
+    }
     EnterTunnel();
     return;
   }
@@ -180,6 +203,7 @@ void H1ClientConnection::OnMessageEnd() {
 void H1ClientConnection::OnExchangeOver() {
   receiver_ = nullptr;
   request_ = nullptr;
+  websocket_key_.clear();
   if (state_ == State::kClosed) return;
   // An upstream that answers before it has the whole request will not read the rest as we mean it.
   if (!persists_ || !request_ended_ || state_ == State::kTunnel) {

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "http/client_connection.h"
 #include "http/h1_parser.h"
@@ -62,6 +63,7 @@ class H1ClientConnection final : public ClientConnection,
 
   void BeginResponse();
   void DispatchHead();
+  void MakeWebSocketKey();
   void EnterTunnel();
   void EndRequest();
   // The receiver has been given the end of its response.
@@ -75,6 +77,7 @@ class H1ClientConnection final : public ClientConnection,
   const RequestHead* request_ = nullptr;
   H1Parser parser_;
   ResponseHead head_;
+  std::string websocket_key_;  // ours, where the request came without one over HTTP/2
   State state_ = State::kIdle;
   H1Framing response_framing_ = H1Framing::kNone;
   bool request_chunked_ = false;

@@ -4,6 +4,7 @@
 
 #include "http/h1_server_codec.h"
 #include "http/h1_writer.h"
+#include "http/websocket_handshake.h"
 
 namespace sluice {
 
@@ -83,8 +84,13 @@ void H1ServerStream::WriteHead(const ResponseHead& head, bool end_stream) {
   } else if (request_.version.minor == 0) {
     persistence = H1Persistence::kKeepAlive;
   }
+  std::string_view accept;
+  if (head.status == 101 && head.version.major == 2) {
+    // RFC 8441 5: an HTTP/2 upstream was given no key to answer.
+    accept = WebSocketAccept(request_.headers.Value(kSecWebSocketKey), request_.arena);
+  }
   codec_->host_.transport().Write(
-      WriteH1ResponseHead(codec_->host_.loop(), head, body, persistence));
+      WriteH1ResponseHead(codec_->host_.loop(), head, body, persistence, accept));
 }
 
 H1Framing H1ServerStream::ChooseFraming(const ResponseHead& head, bool end_stream) const {

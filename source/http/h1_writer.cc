@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "http/http_date.h"
+#include "http/websocket_handshake.h"
 
 namespace sluice {
 namespace {
@@ -69,7 +70,7 @@ constexpr size_t kOwnFields = 256;
 }  // namespace
 
 std::string_view WriteH1ResponseHead(Loop& loop, const ResponseHead& head, H1BodyFields body,
-                                     H1Persistence persistence) {
+                                     H1Persistence persistence, std::string_view websocket_accept) {
   const std::string_view reason = head.reason.empty() ? ReasonPhrase(head.status) : head.reason;
   ScratchWriter out(loop,
                     reason.size() + FieldsSize(head.headers) + head.upgrade.size() + kOwnFields);
@@ -79,6 +80,7 @@ std::string_view WriteH1ResponseHead(Loop& loop, const ResponseHead& head, H1Bod
     char date[kHttpDateLength];
     out.Field("Date", HttpDate(loop.WallNow(), date));
   }
+  if (!websocket_accept.empty()) out.Field(kSecWebSocketAccept, websocket_accept);
   WriteBodyFields(out, body);
   if (!head.upgrade.empty()) {
     out << "Connection: Upgrade\r\n";
@@ -92,13 +94,20 @@ std::string_view WriteH1ResponseHead(Loop& loop, const ResponseHead& head, H1Bod
   return out.Done();
 }
 
-std::string_view WriteH1RequestHead(Loop& loop, const RequestHead& head, H1BodyFields body) {
+std::string_view WriteH1RequestHead(Loop& loop, const RequestHead& head, H1BodyFields body,
+                                    std::string_view websocket_key) {
   ScratchWriter out(loop, head.method_name.size() + head.path.size() + head.authority.size() +
                               FieldsSize(head.headers) + head.upgrade.size() + kOwnFields);
   out << head.method_name << " " << head.path << " HTTP/1.1\r\n";
   // RFC 9110 7.2: Host first, and always, even when it is empty.
   out.Field("Host", head.authority);
   WriteFields(out, head.headers);
+  if (!websocket_key.empty()) {
+    out.Field(kSecWebSocketKey, websocket_key);
+    if (head.headers.Find(kSecWebSocketVersion) == nullptr) {
+      out.Field(kSecWebSocketVersion, kWebSocketVersion);
+    }
+  }
   WriteBodyFields(out, body);
   if (head.expects_continue) out << "Expect: 100-continue\r\n";
   // RFC 9110 10.1.4: TE is hop-by-hop; we do understand trailers, so we say it for ourselves.

@@ -25,11 +25,15 @@ struct H1BodyFields {
   std::optional<uint64_t> content_length;
 };
 
-// A final head without a Date gets the loop's time (RFC 9110 6.6.1).
+// A final head without a Date gets the loop's time (RFC 9110 6.6.1). `websocket_accept`, if not
+// empty, is sent as Sec-WebSocket-Accept.
 std::string_view WriteH1ResponseHead(Loop& loop, const ResponseHead& head, H1BodyFields body,
-                                     H1Persistence persistence);
+                                     H1Persistence persistence,
+                                     std::string_view websocket_accept = {});
 
-std::string_view WriteH1RequestHead(Loop& loop, const RequestHead& head, H1BodyFields body);
+// `websocket_key`, if not empty, is sent as Sec-WebSocket-Key, with a version if `head` has none.
+std::string_view WriteH1RequestHead(Loop& loop, const RequestHead& head, H1BodyFields body,
+                                    std::string_view websocket_key = {});
 
 // The line before a chunk of `size` bytes. After the chunk comes kH1ChunkEnd.
 std::string_view WriteH1ChunkSize(Loop& loop, uint64_t size);

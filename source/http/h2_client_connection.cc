@@ -46,10 +46,42 @@ ClientStream& H2ClientConnection::StartRequest(const RequestHead& head, bool end
   WriteH2RequestHead(loop_, head, scheme_, fields_);
   // A tunnel's first frame does not end it, whatever the client's side could say by then.
   const bool ends = end_stream && !stream.to_connect_;
-  // Refused only where the session is about to be over, which then ends this exchange too.
-  session_.SendRequest(stream, fields_, ends);
+  if (stream.to_websocket_ && !session_.PeerTakesExtendedConnect()) {
+    Postpone(stream);
+  } else {
+    // Refused only where the session is about to be over, which then ends this exchange too.
+    session_.SendRequest(stream, fields_, ends);
+  }
   if (++started_ == kMaxStreamsEver) Drain();
   return stream;
+}
+
+// RFC 8441 3: it must not be sent before the upstream has said that it takes such requests. Who
+// starts the request hears of a failure later.
+void H2ClientConnection::Postpone(H2ClientStream& stream) {
+  Arena& arena = stream.head_.arena;
+  for (const H2Field& field : fields_) {
+    stream.unsent_.push_back({arena.Copy(field.name), arena.Copy(field.value), field.comes_once});
+  }
+  postponed_.push_back(&stream);
+  if (settings_known_) loop_.FlushLater(*this);
+}
+
+void H2ClientConnection::SendPostponed() {
+  if (!settings_known_) return;
+  while (!postponed_.empty()) {
+    H2ClientStream& stream = *postponed_.front();
+    if (session_.PeerTakesExtendedConnect()) {
+      session_.SendRequest(stream, Unpostpone(stream), false);
+    } else {
+      Fail(stream, UpstreamFailure::Kind::kProtocol, "upstream_without_websocket");
+    }
+  }
+}
+
+std::vector<H2Field> H2ClientConnection::Unpostpone(H2ClientStream& stream) {
+  std::erase(postponed_, &stream);
+  return std::exchange(stream.unsent_, {});
 }
 
 void H2ClientConnection::EndRequest(H2ClientStream& stream, std::string_view bytes) {
@@ -66,7 +98,7 @@ void H2ClientConnection::SendTrailers(H2ClientStream& stream, const HeaderList& 
 }
 
 void H2ClientConnection::Cancel(H2ClientStream& stream) {
-  session_.ResetStream(stream, H2Error::kCancel);
+  if (stream.unsent_.empty()) session_.ResetStream(stream, H2Error::kCancel);
   Part(stream);
   TellAvailable();
 }
@@ -126,6 +158,7 @@ void H2ClientConnection::DeliverHead(H2ClientStream& stream, bool end_stream) {
     receiver.OnInformational(head);
   } else if (stream.to_connect_ && head.status / 100 == 2) {
     stream.response_ = Response::kTunnel;
+    if (stream.to_websocket_) MakeH2Upgrade(head);
     receiver.OnResponseHead(head, false);
     // The receiver may have given the stream up.
     if (end_stream && stream.receiver_ != nullptr) OnStreamBody(stream, {}, true);
@@ -207,6 +240,7 @@ ResponseReceiver* H2ClientConnection::Part(H2ClientStream& stream) {
   stream.ListHook<H2ExchangeTag>::Unlink();
   --active_;
   parted_.emplace_back(&stream);
+  if (!stream.unsent_.empty()) Unpostpone(stream);
   loop_.FlushLater(*this);
   return std::exchange(stream.receiver_, nullptr);
 }
@@ -218,6 +252,7 @@ void H2ClientConnection::TellAvailable() {
 // Not sooner: somebody up the stack may still look at such a stream, or at the head in it.
 void H2ClientConnection::Flush() {
   if (state_ == State::kClosed) return;  // they die with the connection
+  SendPostponed();
   for (std::unique_ptr<H2ClientStream>& stream : parted_) {
     stream->Recycle();
     context_.streams.Release(std::move(stream));
@@ -231,6 +266,8 @@ void H2ClientConnection::OnPeerSettings() {
   if (state_ == State::kClosed) return;
   limit_ = std::min(context_.options.max_concurrent_streams, session_.PeerMaxStreams());
   context_.streams_per_connection = std::max(limit_, 1U);
+  settings_known_ = true;
+  SendPostponed();
   if (room() > 0) owner_.OnConnectionAvailable(*this);
 }
 

@@ -77,7 +77,8 @@ class H2ClientConnection final : public ClientConnection,
   void OnFlood(H2Flood flood) override;
   void OnSessionOver() override;
 
-  // Gives back the streams whose exchanges ended in this dispatch.
+  // Gives back the streams whose exchanges ended in this dispatch, and fails what it had to
+  // postpone for good.
   void Flush() override;
 
   // For H2ClientStream.
@@ -86,6 +87,9 @@ class H2ClientConnection final : public ClientConnection,
   void Cancel(H2ClientStream& stream);
   void Leave(H2ClientStream& stream);
 
+  void Postpone(H2ClientStream& stream);
+  void SendPostponed();
+  std::vector<H2Field> Unpostpone(H2ClientStream& stream);
   void DeliverHead(H2ClientStream& stream, bool end_stream);
   void EndResponse(H2ClientStream& stream);
   void TellAvailable();
@@ -109,11 +113,13 @@ class H2ClientConnection final : public ClientConnection,
   H2Session session_;
   IntrusiveList<H2ClientStream, H2ExchangeTag> exchanges_;
   std::vector<std::unique_ptr<H2ClientStream>> parted_;
-  std::vector<H2Field> fields_;  // while a head is written
+  std::vector<H2ClientStream*> postponed_;  // wait for the upstream's SETTINGS
+  std::vector<H2Field> fields_;             // while a head is written
   const std::string_view scheme_;
   uint32_t active_ = 0;  // exchanges_
   uint32_t limit_ = 0;   // of active_
   uint32_t started_ = 0;
+  bool settings_known_ = false;  // the upstream's
   State state_ = State::kOpen;
 };
 

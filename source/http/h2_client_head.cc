@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "http/h2_head.h"
+#include "http/websocket_handshake.h"
 
 namespace sluice {
 namespace {
@@ -20,7 +21,9 @@ std::string_view Decimal(Loop& loop, uint64_t number) {
 void WriteH2RequestHead(Loop& loop, const RequestHead& head, std::string_view scheme,
                         std::vector<H2Field>& fields) {
   fields.clear();
-  fields.push_back(ConstantH2Field(":method", head.method_name));
+  const bool websocket = OffersWebSocket(head);
+  fields.push_back(ConstantH2Field(":method", websocket ? "CONNECT" : head.method_name));
+  if (websocket) fields.push_back(ConstantH2Field(":protocol", kWebSocketProtocol));
   if (head.method == Method::kConnect) {
     // RFC 9113 8.5: the target as :authority, no :scheme and no :path.
     fields.push_back(ConstantH2Field(":authority", head.path));
@@ -31,9 +34,10 @@ void WriteH2RequestHead(Loop& loop, const RequestHead& head, std::string_view sc
     fields.push_back(ConstantH2Field(":path", head.path));
   }
   for (const HeaderField& field : head.headers) {
+    if (websocket && EqualsIgnoreCase(field.name, kSecWebSocketKey)) continue;
     fields.push_back(MakeH2Field(loop, field));
   }
-  if (head.content_length)
+  if (head.content_length && !websocket)
     fields.push_back(ConstantH2Field("content-length", Decimal(loop, *head.content_length)));
   if (head.expects_continue) fields.push_back(ConstantH2Field("expect", "100-continue"));
   // The one value that HTTP/2 knows (RFC 9113 8.2.2); gRPC servers insist on it.
@@ -65,6 +69,13 @@ void AddH2ResponseField(ResponseHead& head, std::string_view name, std::string_v
     default:
       head.headers.Add(id, head.arena.Copy(name), head.arena.Copy(value));
   }
+}
+
+void MakeH2Upgrade(ResponseHead& head) {
+  head.status = 101;
+  head.upgrade = kWebSocketProtocol;
+  head.content_length.reset();
+  head.headers.Remove(kSecWebSocketAccept);  // of no key
 }
 
 }  // namespace sluice

@@ -1,6 +1,7 @@
 #include "http/h2_client_stream.h"
 
 #include "http/h2_client_connection.h"
+#include "http/websocket_handshake.h"
 
 namespace sluice {
 
@@ -8,18 +9,20 @@ void H2ClientStream::Start(H2ClientConnection& connection, const RequestHead& re
                            ResponseReceiver& receiver) {
   connection_ = &connection;
   receiver_ = &receiver;
-  to_connect_ = request.method == Method::kConnect;
+  to_websocket_ = OffersWebSocket(request);
+  to_connect_ = to_websocket_ || request.method == Method::kConnect;
 }
 
 void H2ClientStream::Recycle() {
   RecycleStream();
+  unsent_.clear();
   head_.Reset();
   trailers_.Clear();
   connection_ = nullptr;
   receiver_ = nullptr;
   block_bytes_ = block_fields_ = 0;
   response_ = Response::kAwaited;
-  to_connect_ = request_ended_ = false;
+  to_connect_ = to_websocket_ = request_ended_ = false;
 }
 
 void H2ClientStream::BeginBlock() {

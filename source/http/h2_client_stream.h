@@ -4,8 +4,10 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "http/client_connection.h"
+#include "http/h2_session.h"
 #include "http/h2_stream.h"
 #include "http/http_options.h"
 #include "sluice/message.h"
@@ -31,7 +33,7 @@ class H2ClientStream final : public ClientStream, public H2Stream, public ListHo
   friend class H2ClientConnection;
 
   //   kAwaited -> kBegun (interim heads) -> kBody (the final head was delivered) -> kEnded
-  //                                     \-> kTunnel (2xx to CONNECT) -> kEnded
+  //                                     \-> kTunnel (2xx to CONNECT, extended or not) -> kEnded
   enum class Response : uint8_t { kAwaited, kBegun, kBody, kTunnel, kEnded };
 
   void Start(H2ClientConnection& connection, const RequestHead& request,
@@ -48,12 +50,15 @@ class H2ClientStream final : public ClientStream, public H2Stream, public ListHo
 
   H2ClientConnection* connection_ = nullptr;
   ResponseReceiver* receiver_ = nullptr;
+  // A request that waits for the upstream's SETTINGS; its text is in the arena of head_.
+  std::vector<H2Field> unsent_;
   ResponseHead head_;
   HeaderList trailers_;  // in the head's arena
   uint32_t block_bytes_ = 0;
   uint32_t block_fields_ = 0;
   Response response_ = Response::kAwaited;
-  bool to_connect_ = false;
+  bool to_connect_ = false;     // the request is a CONNECT, extended or not
+  bool to_websocket_ = false;   // it is an extended one
   bool request_ended_ = false;  // of a tunnel: its upstream direction
 };
 

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "http/http_date.h"
+#include "http/websocket_handshake.h"
 
 namespace sluice {
 namespace {
@@ -19,7 +20,8 @@ std::string_view Decimal(Loop& loop, uint64_t number) {
   return {text, static_cast<size_t>(end - text)};
 }
 
-void AddPseudo(RequestHead& head, std::string_view name, std::string_view value) {
+void AddPseudo(RequestHead& head, H2BlockState& state, std::string_view name,
+               std::string_view value) {
   const std::string_view copy = head.arena.Copy(value);
   if (name == ":method") {
     head.method_name = copy;
@@ -30,6 +32,8 @@ void AddPseudo(RequestHead& head, std::string_view name, std::string_view value)
     head.authority = copy;
   } else if (name == ":scheme") {
     head.scheme = copy;
+  } else if (name == ":protocol") {
+    state.protocol = copy;
   }
 }
 
@@ -46,6 +50,19 @@ void AddLength(RequestHead& head, std::string_view value) {
   head.content_length = length;
 }
 
+// RFC 8441 4, 5. Its key, if it has one, would be answered by nobody.
+std::optional<H1Error> FinishExtendedConnect(RequestHead& head, std::string_view protocol,
+                                             bool end_stream) {
+  // RFC 9110 9.3.6: what follows is the tunnel's, so it must be able to follow.
+  if (end_stream || head.content_length) return H1Error{400, "extended_connect_with_body"};
+  if (!EqualsIgnoreCase(protocol, kWebSocketProtocol)) return H1Error{501, "connect_protocol"};
+  head.method = Method::kGet;
+  head.method_name = "GET";
+  head.upgrade = kWebSocketProtocol;
+  head.headers.Remove(kSecWebSocketKey);
+  return std::nullopt;
+}
+
 }  // namespace
 
 void AddH2RequestField(RequestHead& head, H2BlockState& state, const HttpLimits& limits,
@@ -56,7 +73,7 @@ void AddH2RequestField(RequestHead& head, H2BlockState& state, const HttpLimits&
   }
   if (state.too_large) return;
   if (name.starts_with(':')) {
-    AddPseudo(head, name, value);
+    AddPseudo(head, state, name, value);
     return;
   }
   const HeaderId id = LookupHeader(name);
@@ -101,7 +118,9 @@ std::optional<H1Error> FinishH2Request(RequestHead& head, H2BlockState& state,
     return H1Error{400, "host"};
   }
   if (head.authority.empty()) head.authority = state.host;
-  const bool connect = head.method == Method::kConnect;
+  const bool extended = !state.protocol.empty();
+  if (extended && head.method != Method::kConnect) return H1Error{400, "connect_protocol"};
+  const bool connect = head.method == Method::kConnect && !extended;
   if (!IsToken(head.method_name)) return H1Error{400, "method"};
   // RFC 9113 8.3.1: no userinfo; and nothing that HTTP/1.1 would not take in Host.
   if (!IsAuthority(head.authority, /*port_required=*/connect)) return H1Error{400, "authority"};
@@ -117,6 +136,7 @@ std::optional<H1Error> FinishH2Request(RequestHead& head, H2BlockState& state,
   head.scheme = tls ? "https" : "http";
   if (!state.cookies.empty()) head.headers.Add(HeaderId::kCookie, "cookie", state.cookies);
   head.accepts_trailers = state.trailers_accepted;
+  if (extended) return FinishExtendedConnect(head, state.protocol, end_stream);
   head.expects_continue = state.expects_continue && !end_stream;
   return std::nullopt;
 }
@@ -141,9 +161,12 @@ H2Field ConstantH2Field(std::string_view name, std::string_view value) {
 void WriteH2ResponseHead(Loop& loop, const ResponseHead& head,
                          std::optional<uint64_t> content_length, std::vector<H2Field>& fields) {
   fields.clear();
-  fields.push_back(ConstantH2Field(":status", Decimal(loop, static_cast<uint64_t>(head.status))));
+  const bool switches = head.status == 101;
+  const int status = switches ? 200 : head.status;
+  fields.push_back(ConstantH2Field(":status", Decimal(loop, static_cast<uint64_t>(status))));
   bool dated = head.informational();
   for (const HeaderField& field : head.headers) {
+    if (switches && EqualsIgnoreCase(field.name, kSecWebSocketAccept)) continue;
     dated = dated || field.id == HeaderId::kDate;
     fields.push_back(MakeH2Field(loop, field));
   }

@@ -22,8 +22,9 @@ struct H2BlockState {
   uint32_t bytes = 0;  // as SETTINGS_MAX_HEADER_LIST_SIZE counts
   uint32_t count = 0;  // fields, pseudo-headers included
   bool too_large = false;
-  std::string_view host;     // Host, which counts only where :authority is missing
-  std::string_view cookies;  // of all Cookie fields
+  std::string_view host;      // Host, which counts only where :authority is missing
+  std::string_view cookies;   // of all Cookie fields
+  std::string_view protocol;  // :protocol, of an extended CONNECT (RFC 8441 4)
   bool trailers_accepted = false;
   bool expects_continue = false;
   bool hosts_differ = false;
@@ -35,10 +36,14 @@ void AddH2RequestField(RequestHead& head, H2BlockState& state, const HttpLimits&
 
 // Judges the request once its block is whole. An error of status 400 means malformed: the stream is
 // to be reset with PROTOCOL_ERROR (RFC 9113 8.1.1). Others are to be answered.
+//
+// An extended CONNECT for "websocket" becomes the handshake that it is over HTTP/1.1, a GET with
+// `upgrade`, but without a key (RFC 8441 5). What would be its body is the WebSocket's.
 std::optional<H1Error> FinishH2Request(RequestHead& head, H2BlockState& state,
                                        const HttpLimits& limits, bool tls, bool end_stream);
 
-// Fills `fields` with the head of a response. Text that has to be made lives in the loop's scratch.
+// Fills `fields` with the head of a response. A 101 is a 200 here, and has no answer to a key (RFC
+// 8441 5). Text that has to be made lives in the loop's scratch.
 // A final head without a Date gets the loop's time (RFC 9110 6.6.1).
 void WriteH2ResponseHead(Loop& loop, const ResponseHead& head,
                          std::optional<uint64_t> content_length, std::vector<H2Field>& fields);

@@ -101,7 +101,12 @@ void H2ServerCodec::OnBlockEnd(H2Stream& base, bool end_stream) {
     DispatchRequest(stream, end_stream);
     return;
   }
-  if (stream.request_state_ != RequestState::kBody) return;
+  if (stream.request_state_ == RequestState::kEnded) return;
+  if (stream.connects()) {
+    // RFC 9113 8.5: nothing but DATA belongs there.
+    RefuseMalformed(stream, "trailers_of_connect");
+    return;
+  }
   stream.request_state_ = RequestState::kEnded;
   FilterTrailers({}, stream.trailers_);
   if (stream.receiver_ != nullptr) stream.receiver_->OnRequestTrailers(stream.trailers_);
@@ -119,11 +124,7 @@ void H2ServerCodec::DispatchRequest(H2ServerStream& stream, bool end_stream) {
 
   const uint64_t most = options.limits.body_bytes;
   if (error && error->status == 400) {
-    // RFC 9113 8.1.1: malformed is a stream error, and nobody is asked to answer it.
-    stream.record_.detail = error->detail;
-    EndStream(stream, StreamEnd::kClientGone);
-    session_.ResetStream(stream, H2Error::kProtocolError);
-    Bury(stream);
+    RefuseMalformed(stream, error->detail);
   } else if (error) {
     Refuse(stream, error->status, error->detail, StreamEnd::kComplete);
   } else if (head.method == Method::kConnect && !options.allow_connect) {
@@ -133,6 +134,15 @@ void H2ServerCodec::DispatchRequest(H2ServerStream& stream, bool end_stream) {
   } else {
     host_.OnRequest(stream, end_stream);
   }
+}
+
+// RFC 9113 8.1.1: malformed is a stream error, and nobody is asked to answer it.
+void H2ServerCodec::RefuseMalformed(H2ServerStream& stream, std::string_view detail) {
+  stream.record_.detail = detail;
+  ResetReceiver(stream, StreamEnd::kClientGone);
+  EndStream(stream, StreamEnd::kClientGone);
+  session_.ResetStream(stream, H2Error::kProtocolError);
+  Bury(stream);
 }
 
 void H2ServerCodec::OnStreamBody(H2Stream& base, std::string_view bytes, bool end_stream) {

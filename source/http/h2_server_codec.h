@@ -71,6 +71,7 @@ class H2ServerCodec final : public ServerCodec,
   void Flush() override;
 
   void DispatchRequest(H2ServerStream& stream, bool end_stream);
+  void RefuseMalformed(H2ServerStream& stream, std::string_view detail);
   void EndRequest(H2ServerStream& stream);
   void WriteHead(H2ServerStream& stream, const ResponseHead& head,
                  std::optional<uint64_t> content_length, bool end_stream);

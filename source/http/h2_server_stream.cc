@@ -31,7 +31,7 @@ void H2ServerStream::Recycle() {
 const DownstreamInfo& H2ServerStream::downstream() const { return codec_->host_.downstream(); }
 
 void H2ServerStream::SendInformational(const ResponseHead& head) {
-  // RFC 9113 8.6: 101 does not exist here.
+  // RFC 9113 8.6: 101 does not exist here, but as the final head of what opens a WebSocket.
   if (response_state_ != ResponseState::kNone || head.status == 101) return;
   codec_->WriteHead(*this, head, std::nullopt, false);
 }
@@ -43,10 +43,14 @@ bool H2ServerStream::HasBody(int status) const {
 
 void H2ServerStream::SendHead(const ResponseHead& head, bool end_stream) {
   if (response_state_ != ResponseState::kNone) return;
+  if (opens_websocket() && head.status / 100 == 2) {
+    SendUnswitched(head, end_stream);
+    return;
+  }
   response_state_ = ResponseState::kBody;
-  record_.status = head.status;
+  record_.status = head.status == 101 ? 200 : head.status;  // RFC 8441 5
   record_.waiting_for = "response body";
-  tunnel_ = request_.method == Method::kConnect && head.status >= 200 && head.status < 300;
+  tunnel_ = connects() && record_.status / 100 == 2;
   response_has_body_ = tunnel_ || HasBody(head.status);
   std::optional<uint64_t> length;
   if (tunnel_) {
@@ -65,6 +69,17 @@ void H2ServerStream::SendHead(const ResponseHead& head, bool end_stream) {
   codec_->WriteHead(*this, head, length, ends);
   if (ends) response_state_ = ResponseState::kEnded;
   if (end_stream && !tunnel_) EndResponse();
+}
+
+// An ordinary response that is a success, which over HTTP/1.1 says that the upgrade was ignored.
+// Here a 2xx would accept the WebSocket (RFC 8441 5), and the body would be read as frames.
+void H2ServerStream::SendUnswitched(const ResponseHead& head, bool end_stream) {
+  ResponseHead failure;
+  failure.status = 502;
+  failure.headers = head.headers;
+  failure.content_length = head.content_length;
+  if (record_.detail.empty()) record_.detail = "upgrade_ignored";
+  SendHead(failure, end_stream);
 }
 
 void H2ServerStream::SendBody(std::string_view bytes, bool end_stream) {

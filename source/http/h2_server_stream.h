@@ -18,7 +18,7 @@ struct H2StreamTag {};
 class H2ServerStream final : public ServerStream, public H2Stream, public ListHook<H2StreamTag> {
  public:
   //   request:   kHead -> kBody -> kEnded       (kBody is skipped without a body)
-  //              kEnded, kBody -> kTunnel -> kEnded    after 2xx to CONNECT
+  //              kEnded, kBody -> kTunnel -> kEnded    after 2xx to CONNECT, extended or not
   enum class RequestState : uint8_t { kHead, kBody, kTunnel, kEnded };
 
   //   response:  kNone -> kBody -> kEnded (all handed to the session)
@@ -49,7 +49,11 @@ class H2ServerStream final : public ServerStream, public H2Stream, public ListHo
   void Start(H2ServerCodec* codec, TimePoint now);
   void Recycle();
 
+  // RFC 8441: HTTP/2 has no other upgrade.
+  bool opens_websocket() const { return !request_.upgrade.empty(); }
+  bool connects() const { return request_.method == Method::kConnect || opens_websocket(); }
   bool HasBody(int status) const;
+  void SendUnswitched(const ResponseHead& head, bool end_stream);
   void EndResponse();
 
   H2ServerCodec* codec_ = nullptr;

@@ -61,6 +61,7 @@ H2Session::H2Session(H2Role role, Loop& loop, Transport& transport, const Http2O
   size_t count = 0;
   if (role == H2Role::kServer) {
     settings[count++] = {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, options.max_concurrent_streams};
+    settings[count++] = {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1};  // RFC 8441 3
   } else {
     settings[count++] = {NGHTTP2_SETTINGS_ENABLE_PUSH, 0};
   }
@@ -207,6 +208,11 @@ void H2Session::Goaway(H2Error error) {
 
 uint32_t H2Session::PeerMaxStreams() const {
   return nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+}
+
+bool H2Session::PeerTakesExtendedConnect() const {
+  return nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) ==
+         1;
 }
 
 void H2Session::MarkPending(H2Stream& stream) {

@@ -184,6 +184,8 @@ class H2Session final : private Flushable {
 
   // Of a client: how many streams the peer lets it have open at a time, those it has included.
   uint32_t PeerMaxStreams() const;
+  // Of a client: whether the peer's SETTINGS, as far as they have come, allow it (RFC 8441 3).
+  bool PeerTakesExtendedConnect() const;
   bool goaway_sent() const { return goaway_ == Goodbye::kSent; }
   bool over() const { return over_; }
 

@@ -10,10 +10,7 @@
 namespace sluice {
 namespace {
 
-constexpr std::string_view kAccept = "sec-websocket-accept";
 constexpr std::string_view kExtensions = "sec-websocket-extensions";
-constexpr std::string_view kKey = "sec-websocket-key";
-constexpr std::string_view kVersion = "sec-websocket-version";
 
 // RFC 6455 1.3: what is put after the key before it is hashed.
 constexpr std::string_view kGuid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -45,22 +42,24 @@ bool IsKey(std::string_view text) {
 
 }  // namespace
 
+bool OffersWebSocket(const RequestHead& request) {
+  return request.method == Method::kGet && HasToken(request.upgrade, kWebSocketProtocol);
+}
+
 bool IsWebSocketHandshake(const RequestHead& request) {
-  if (request.method != Method::kGet || !HasToken(request.upgrade, kWebSocketProtocol)) {
-    return false;
-  }
-  if (request.headers.Value(kVersion) != kWebSocketVersion) return false;
+  if (!OffersWebSocket(request)) return false;
+  if (request.headers.Value(kSecWebSocketVersion) != kWebSocketVersion) return false;
   // RFC 6455 11.3.1: at most one key.
-  const auto keys =
-      std::count_if(request.headers.begin(), request.headers.end(),
-                    [](const HeaderField& field) { return EqualsIgnoreCase(field.name, kKey); });
-  return keys == 1 && IsKey(request.headers.Value(kKey));
+  const auto keys = std::count_if(
+      request.headers.begin(), request.headers.end(),
+      [](const HeaderField& field) { return EqualsIgnoreCase(field.name, kSecWebSocketKey); });
+  return keys == 1 && IsKey(request.headers.Value(kSecWebSocketKey));
 }
 
 bool AcceptsWebSocket(const ResponseHead& response, std::string_view key) {
   Arena arena;
   return response.status == 101 && EqualsIgnoreCase(response.upgrade, kWebSocketProtocol) &&
-         response.headers.Value(kAccept) == WebSocketAccept(key, arena);
+         response.headers.Value(kSecWebSocketAccept) == WebSocketAccept(key, arena);
 }
 
 bool HasWebSocketExtensions(const ResponseHead& response) {

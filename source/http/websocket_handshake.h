@@ -16,11 +16,18 @@ namespace sluice {
 // As a value of Upgrade and of HTTP/2's :protocol. It is compared in any case.
 inline constexpr std::string_view kWebSocketProtocol = "websocket";
 
+inline constexpr std::string_view kSecWebSocketAccept = "Sec-WebSocket-Accept";
+inline constexpr std::string_view kSecWebSocketKey = "Sec-WebSocket-Key";
+inline constexpr std::string_view kSecWebSocketVersion = "Sec-WebSocket-Version";
+
 // As a value of Sec-WebSocket-Version, the only one.
 inline constexpr std::string_view kWebSocketVersion = "13";
 
-// Whether `request` asks to become a WebSocket (4.1, 4.2.1): GET, websocket among the protocols
-// that Upgrade offers, version 13, and one key, which is 16 bytes in base64.
+// Whether `request` is meant as one: GET, with websocket among the protocols that Upgrade offers.
+bool OffersWebSocket(const RequestHead& request);
+
+// Whether it is a valid one, too (4.1, 4.2.1): version 13, and one key, which is 16 bytes in
+// base64.
 bool IsWebSocketHandshake(const RequestHead& request);
 
 // Whether `response` makes a WebSocket of a request with this Sec-WebSocket-Key (4.1): 101, Upgrade

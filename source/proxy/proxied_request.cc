@@ -48,7 +48,7 @@ void ProxiedRequest::Start(ServerStream& stream, const Route& route, Cluster& cl
   upstream_authority_ = std::exchange(head.authority, client_authority);
 
   safe_to_repeat_ = IsIdempotent(head.method) && head.upgrade.empty();
-  if (end_stream) EndOfRequest();
+  if (end_stream || connects()) AwaitResponse();
   if (IsWebSocket(head.upgrade)) {
     in_session_budget_ = proxy_.websockets().TryTake();
     if (!in_session_budget_) {
@@ -141,6 +141,11 @@ void ProxiedRequest::OnRequestTrailers(const HeaderList& trailers) {
 
 void ProxiedRequest::EndOfRequest() {
   request_ended_ = true;
+  AwaitResponse();
+}
+
+// The upstream has all that it needs for an answer.
+void ProxiedRequest::AwaitResponse() {
   if (route_->timeout() != Duration::zero() && !may_be_silent_) {
     timeout_.Set(proxy_.loop().Now() + route_->timeout());
   }
@@ -182,8 +187,8 @@ void ProxiedRequest::OnResponseHead(ResponseHead& head, bool end_stream) {
   if (state_ == State::kTunnel && !request_ended_) stream.ResumeRequest();
 }
 
-// HTTP/1.1 has ended its request to become a tunnel; the body of a CONNECT over HTTP/2 is already
-// the tunnel's one direction, which had to wait.
+// HTTP/1.1 has ended its request to become a tunnel; the body of a CONNECT over HTTP/2, extended or
+// not, is already the tunnel's one direction, which had to wait.
 void ProxiedRequest::BeginTunnel(const ResponseHead& head) {
   state_ = State::kTunnel;
   if (has_body_ && connects()) {

@@ -82,8 +82,13 @@ class ProxiedRequest final : public RequestReceiver,
   void EndEarly();
   Replay ReplayAfter(const UpstreamFailure& failure);
   bool TakeFromBudget();
-  bool connects() const { return stream_->request().method == Method::kConnect; }
+  // What the request has of a body is the tunnel's: a CONNECT, or over HTTP/2 an upgrade.
+  bool connects() const {
+    const RequestHead& head = stream_->request();
+    return head.method == Method::kConnect || !head.upgrade.empty();
+  }
   void EndOfRequest();
+  void AwaitResponse();
   void RestartTimeout();
   void StopTimeout();
   void OnTimeout();

@@ -1,6 +1,7 @@
 #include "proxy/proxy.h"
 
 #include "http/local_reply.h"
+#include "http/websocket_handshake.h"
 #include "proxy/path.h"
 #include "proxy/proxied_request.h"
 
@@ -12,6 +13,26 @@ constexpr size_t kMaxFreeRequests = 512;
 void Refuse(ServerStream& stream, int status, std::string_view detail, std::string_view text) {
   stream.record().detail = detail;
   SendLocalReply(stream, status, text);
+}
+
+// Towards HTTP/2 it is we who answer the key, so we must see that it is one (RFC 6455 4.2.1, 4.4).
+bool LacksKeyForHttp2(const RequestHead& head, const Cluster& cluster) {
+  return head.version.major == 1 && cluster.config().protocol != UpstreamProtocol::kHttp1 &&
+         OffersWebSocket(head) && !IsWebSocketHandshake(head);
+}
+
+void RefuseHandshake(ServerStream& stream) {
+  if (stream.request().headers.Value(kSecWebSocketVersion) == kWebSocketVersion) {
+    Refuse(stream, 400, "websocket_key", "400 Bad Request: no valid Sec-WebSocket-Key\n");
+    return;
+  }
+  stream.record().detail = "websocket_version";
+  ResponseHead head;
+  head.status = 426;
+  head.upgrade = kWebSocketProtocol;  // RFC 9110 15.5.22
+  head.headers.Add(kSecWebSocketVersion, kWebSocketVersion);
+  head.content_length = 0;
+  stream.SendHead(head, true);
 }
 
 }  // namespace
@@ -72,6 +93,10 @@ void Proxy::Answer(ServerStream& stream, const Route& route) {
 void Proxy::Forward(ServerStream& stream, const Route& route, bool end_stream) {
   const auto& choices = route.clusters();
   Cluster& cluster = *around_.clusters.at(choices[route.PickCluster(loop().random())].cluster);
+  if (LacksKeyForHttp2(stream.request(), cluster)) {
+    RefuseHandshake(stream);
+    return;
+  }
   std::unique_ptr<ProxiedRequest> request = free_requests_.Acquire(*this);
   request.release()->Start(stream, route, cluster, end_stream);  // it recycles itself
 }

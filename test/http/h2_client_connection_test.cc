@@ -113,7 +113,7 @@ TEST_F(H2ClientConnectionTest, ARequestHasItsPseudoHeadersAndItsFieldsInLowerCas
   get.request.headers.Add("User-Agent", "Test/1");
   get.request.headers.Add("cookie", "a=1");
   get.request.headers.Add("Cookie", "b=2");
-  get.request.upgrade = "websocket";
+  get.request.upgrade = "echo";
   Proxy([&] { Start(get); });
   EXPECT_THAT(
       upstream->stream(1).in.headers,
@@ -552,6 +552,145 @@ TEST_F(H2ClientConnectionTest, ARefusedConnectIsAResponse) {
   EXPECT_EQ(tunnel.status, 403);
   EXPECT_TRUE(tunnel.complete);
   EXPECT_EQ(connection->active(), 0u);
+}
+
+// ---- WebSockets (RFC 8441)
+
+class H2WebSocketTest : public H2ClientConnectionTest {
+ protected:
+  static SimH2Options Willing() {
+    SimH2Options options;
+    options.extended_connect = true;
+    return options;
+  }
+  TestExchange& PrepareWebSocket() {
+    TestExchange& exchange = Prepare("GET", "/chat");
+    exchange.request.upgrade = "websocket";
+    exchange.request.headers.Add("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
+    exchange.request.headers.Add("Sec-WebSocket-Version", "13");
+    return exchange;
+  }
+  TestExchange& SendWebSocket() {
+    TestExchange& exchange = PrepareWebSocket();
+    Proxy([&] { Start(exchange); });
+    return exchange;
+  }
+};
+
+TEST_F(H2WebSocketTest, ItIsAnExtendedConnectAndBecomesATunnel) {
+  Connect(Willing());
+  TestExchange& tunnel = SendWebSocket();
+  EXPECT_THAT(upstream->stream(1).in.headers,
+              ElementsAre(Pair(":method", "CONNECT"), Pair(":protocol", "websocket"),
+                          Pair(":scheme", "http"), Pair(":authority", "app.test"),
+                          Pair(":path", "/chat"), Pair("sec-websocket-version", "13")));
+  EXPECT_FALSE(upstream->stream(1).in.complete);
+  Upstream([](auto& u) {
+    u.Head(1, 200, {{"sec-websocket-protocol", "chat"}, {"sec-websocket-accept", "of no key"}});
+  });
+  EXPECT_EQ(tunnel.status, 101);
+  EXPECT_EQ(tunnel.upgrade, "websocket");
+  EXPECT_THAT(tunnel.headers, ElementsAre(Pair("sec-websocket-protocol", "chat")));
+  Proxy([&] { tunnel.stream->SendBody("ping", false); });
+  EXPECT_EQ(upstream->stream(1).in.body, "ping");
+  Upstream([](auto& u) {
+    u.session().SendBytes(u.stream(1), "pong");
+    u.session().Finish(u.stream(1));
+  });
+  EXPECT_EQ(tunnel.body, "pong");
+  EXPECT_TRUE(tunnel.complete);
+  EXPECT_EQ(connection->active(), 1u) << "the other direction is open";
+  Proxy([&] { tunnel.stream->SendBody("bye", true); });
+  EXPECT_EQ(upstream->stream(1).in.body, "pingbye");
+  EXPECT_EQ(connection->active(), 0u);
+}
+
+TEST_F(H2WebSocketTest, ARefusalIsAResponse) {
+  Connect(Willing());
+  TestExchange& tunnel = SendWebSocket();
+  Upstream([](auto& u) {
+    u.Head(1, 403, {{"content-length", "4"}});
+    u.session().SendBytes(u.stream(1), "go!!");
+    u.session().Finish(u.stream(1));
+  });
+  EXPECT_EQ(tunnel.status, 403);
+  EXPECT_EQ(tunnel.body, "go!!");
+  EXPECT_TRUE(tunnel.complete);
+  EXPECT_EQ(connection->active(), 0u);
+}
+
+TEST_F(H2WebSocketTest, AResetEndsIt) {
+  Connect(Willing());
+  TestExchange& before = SendWebSocket();
+  TestExchange& behind = SendWebSocket();
+  Upstream([](auto& u) {
+    u.session().Reset(u.stream(1), h2::kCancel);
+    u.Head(3, 200);
+    u.session().Reset(u.stream(3), h2::kCancel);
+  });
+  ExpectFailure(before, Kind::kStreamReset, "upstream_reset_stream");
+  EXPECT_FALSE(before.failure->response_begun);
+  ExpectFailure(behind, Kind::kStreamReset, "upstream_reset_stream");
+  EXPECT_TRUE(behind.failure->response_begun);
+}
+
+TEST_F(H2WebSocketTest, ItWaitsForTheSettings) {
+  Connect(Willing(), /*settings=*/false);
+  TestExchange& tunnel = SendWebSocket();
+  TestExchange& get = Send("GET", "/");
+  EXPECT_EQ(connection->active(), 2u);
+  ASSERT_EQ(upstream->session().streams().size(), 1u) << "other requests do not wait";
+  // What the head was made of may be written over by now.
+  tunnel.request.path = "/other";
+  Upstream([](auto& u) { u.session().Start(); });
+  ASSERT_EQ(upstream->session().streams().size(), 2u);
+  EXPECT_EQ(upstream->stream(3).in.target, "/chat");
+  Upstream([](auto& u) {
+    u.Respond(1);
+    u.Head(3, 200);
+  });
+  EXPECT_TRUE(get.complete);
+  EXPECT_EQ(tunnel.status, 101);
+}
+
+TEST_F(H2WebSocketTest, AnUpstreamThatDoesNotTakeThem) {
+  Connect({}, /*settings=*/false);
+  TestExchange& early = SendWebSocket();
+  EXPECT_FALSE(early.failure);
+  Upstream([](auto& u) { u.session().Start(); });
+  ExpectFailure(early, Kind::kProtocol, "upstream_without_websocket");
+  EXPECT_FALSE(early.failure->response_begun);
+  TestExchange& late = PrepareWebSocket();
+  Proxy([&] {
+    Start(late);
+    EXPECT_FALSE(late.failure) << "who starts it could not be told yet";
+  });
+  ExpectFailure(late, Kind::kProtocol, "upstream_without_websocket");
+  EXPECT_EQ(connection->active(), 0u);
+  EXPECT_TRUE(upstream->session().streams().empty());
+  TestExchange& get = Send("GET", "/");
+  Upstream([](auto& u) { u.Respond(1); });
+  EXPECT_TRUE(get.complete);
+}
+
+TEST_F(H2WebSocketTest, OneThatWaitsMayBeGivenUp) {
+  Connect(Willing(), /*settings=*/false);
+  TestExchange& given_up = SendWebSocket();
+  TestExchange& kept = SendWebSocket();
+  Proxy([&] { given_up.Cancel(); });
+  EXPECT_EQ(connection->active(), 1u);
+  Upstream([](auto& u) { u.session().Start(); });
+  EXPECT_EQ(upstream->session().streams().size(), 1u);
+  Upstream([](auto& u) { u.Head(1, 200); });
+  EXPECT_EQ(kept.status, 101);
+  EXPECT_TRUE(upstream->session().streams().at(1).reset_by_peer == std::nullopt);
+}
+
+TEST_F(H2WebSocketTest, OneThatWaitsWasNotProcessedWhenTheConnectionEnds) {
+  Connect(Willing(), /*settings=*/false);
+  TestExchange& tunnel = SendWebSocket();
+  Upstream([](auto& u) { u.Reset(); });
+  ExpectFailure(tunnel, Kind::kRefused, "upstream_refused");
 }
 
 // ---- upstreams that break the rules

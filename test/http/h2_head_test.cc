@@ -25,14 +25,24 @@ class H2HeadTest : public ::testing::Test {
     return FinishH2Request(head_, state_, limits_, tls_, end_stream);
   }
 
-  std::string Refusal(const Fields& fields) {
-    const std::optional<H1Error> error = Read(fields);
+  std::string Refusal(const Fields& fields, bool end_stream = true) {
+    const std::optional<H1Error> error = Read(fields, end_stream);
     return error ? std::to_string(error->status) + " " + std::string(error->detail) : "";
   }
 
   static Fields Get(Fields more = {}) {
     Fields fields = {
         {":method", "GET"}, {":scheme", "http"}, {":authority", "a.example"}, {":path", "/x?y=1"}};
+    fields.insert(fields.end(), more.begin(), more.end());
+    return fields;
+  }
+
+  static Fields WebSocket(Fields more = {}) {
+    Fields fields = {{":method", "CONNECT"},
+                     {":protocol", "websocket"},
+                     {":scheme", "https"},
+                     {":authority", "a.example"},
+                     {":path", "/chat?a=b"}};
     fields.insert(fields.end(), more.begin(), more.end());
     return fields;
   }
@@ -121,6 +131,41 @@ TEST_F(H2HeadTest, ConnectNamesAHostAndAPort) {
   EXPECT_EQ(Refusal({{":method", "CONNECT"}, {":authority", "a.example"}}), "400 authority");
 }
 
+// RFC 8441 4, 5.
+TEST_F(H2HeadTest, AnExtendedConnectIsTheHandshakeOfHttp1) {
+  ASSERT_FALSE(Read(WebSocket({{"sec-websocket-version", "13"},
+                               {"sec-websocket-protocol", "chat"},
+                               {"sec-websocket-key", "of the client"},
+                               {"expect", "100-continue"}}),
+                    /*end_stream=*/false));
+  EXPECT_EQ(head_.method, Method::kGet);
+  EXPECT_EQ(head_.method_name, "GET");
+  EXPECT_EQ(head_.upgrade, "websocket");
+  EXPECT_EQ(head_.path, "/chat?a=b");
+  EXPECT_EQ(head_.authority, "a.example") << "a port is not needed";
+  EXPECT_EQ(head_.version.major, 2);
+  EXPECT_FALSE(head_.expects_continue) << "there is no body";
+  EXPECT_EQ(head_.headers.Value("sec-websocket-version"), "13");
+  EXPECT_EQ(head_.headers.Value("sec-websocket-protocol"), "chat");
+  EXPECT_EQ(head_.headers.size(), 2U) << "it has no key";
+}
+
+TEST_F(H2HeadTest, AnExtendedConnectThatIsNone) {
+  EXPECT_EQ(Refusal(WebSocket()), "400 extended_connect_with_body") << "it has ended";
+  EXPECT_EQ(Refusal(WebSocket({{"content-length", "0"}}), false), "400 extended_connect_with_body");
+  EXPECT_EQ(Refusal(Get({{":protocol", "websocket"}}), false), "400 connect_protocol");
+  Fields fields = WebSocket();
+  fields[1].second = "connect-udp";
+  EXPECT_EQ(Refusal(fields, false), "501 connect_protocol");
+  fields[1].second = "WebSocket";
+  EXPECT_EQ(Refusal(fields, false), "");
+  fields = WebSocket();
+  fields[4].second = "/a b";
+  EXPECT_EQ(Refusal(fields, false), "400 target");
+  fields[4].second = "*";
+  EXPECT_EQ(Refusal(fields, false), "400 target");
+}
+
 TEST_F(H2HeadTest, WhatIsTooMuchIsAnswered) {
   limits_.uri_bytes = 8;
   EXPECT_EQ(Refusal(With(":path", "/12345678")), "414 uri_bytes");
@@ -174,6 +219,19 @@ TEST(H2ResponseHead, ADateThatIsThereStays) {
   ResponseHead head;
   head.headers.Add("Date", "then");
   EXPECT_EQ(Written(loop, head, std::nullopt), ":status=200\ndate=then\n");
+}
+
+// RFC 8441 5.
+TEST(H2ResponseHead, ASwitchIsASuccessWithoutTheAnswerToAKey) {
+  SimLoop loop(1);
+  ResponseHead head;
+  head.status = 101;
+  head.upgrade = "websocket";
+  head.headers.Add("Sec-WebSocket-Accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+  head.headers.Add("Sec-WebSocket-Protocol", "chat");
+  head.headers.Add("Date", "then");
+  EXPECT_EQ(Written(loop, head, std::nullopt),
+            ":status=200\nsec-websocket-protocol=chat\ndate=then\n");
 }
 
 TEST(H2ResponseHead, AnInterimHeadHasNoDate) {

@@ -33,6 +33,7 @@ class TestExchange final : public ResponseReceiver {
   std::vector<int> interim;
   int status = 0;
   std::optional<uint64_t> content_length;
+  std::string upgrade;
   std::vector<std::pair<std::string, std::string>> headers;
   std::string body;
   std::vector<std::pair<std::string, std::string>> trailers;
@@ -63,6 +64,7 @@ class TestExchange final : public ResponseReceiver {
     EXPECT_EQ(status, 0) << "a second head";
     status = head.status;
     content_length = head.content_length;
+    upgrade = head.upgrade;
     for (const HeaderField& field : head.headers) headers.emplace_back(field.name, field.value);
     if (on_head) on_head();
     if (end_stream) Complete();
@@ -91,7 +93,8 @@ class TestExchange final : public ResponseReceiver {
   }
   void Complete() {
     complete = true;
-    if (request.method != Method::kConnect) stream = nullptr;
+    const bool tunnel = request.method == Method::kConnect || status == 101;
+    if (!tunnel) stream = nullptr;  // whose other direction may go on
     if (on_complete) on_complete();
   }
 };

@@ -112,6 +112,14 @@ uint32_t SimH2Client::Grpc(const std::string& target, uint64_t messages, bool en
   return id;
 }
 
+uint32_t SimH2Client::WebSocket(const std::string& target, SimFields fields) {
+  SimFields head = {{":method", "CONNECT"}, {":protocol", "websocket"},
+                    {":scheme", "http"},    {":authority", "sim.test"},
+                    {":path", target},      {"sec-websocket-version", "13"}};
+  for (auto& field : fields) head.push_back(std::move(field));
+  return session_.Open(head, false).id;
+}
+
 void SimH2Client::ReadSlowly(uint32_t id, uint64_t bytes, Duration gap) {
   HoldWindow(id);
   Later(gap, [=, this] {

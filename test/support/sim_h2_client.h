@@ -60,6 +60,11 @@ class SimH2Client final : private TransportEvents {
   uint32_t Grpc(const std::string& target, uint64_t messages = 1, bool ends = true,
                 SimFields fields = {});
 
+  // The head of an extended CONNECT for a WebSocket (RFC 8441 5); what is sent behind it is the
+  // WebSocket's.
+  uint32_t WebSocket(const std::string& target, SimFields fields = {});
+
+  void SendBytes(uint32_t id, std::string_view bytes) { session_.SendBytes(stream(id), bytes); }
   void SendBody(uint32_t id, uint64_t bytes) { session_.SendBody(stream(id), bytes); }
   void Finish(uint32_t id) { session_.Finish(stream(id)); }
   void ResetStream(uint32_t id, uint32_t error = h2::kCancel) { session_.Reset(stream(id), error); }

@@ -24,6 +24,10 @@
 //   /garbage                     a frame that breaks the connection's rules
 //   /hold                        nothing until Release(), then 200 with 16 bytes
 //   /hold-mid?bytes=&at=         the head and `at` bytes, the rest after Release(); &chunked=1
+//   /upgrade                     200 to an extended CONNECT, then every byte comes back, the end
+//   too;
+//                                &ends=1 ends its own direction at once
+//   /forbidden                   403, whatever the body does
 //   /grpc?bytes=&status=         200, a body (kSimGrpcMessage is one message), grpc-status trailers
 //   /grpc-error?status=          only a head, with grpc-status ("Trailers-Only")
 //   /grpc-stream?bytes=&chunk=&ms=   as /trickle, with grpc-status trailers

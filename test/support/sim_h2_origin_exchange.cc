@@ -36,7 +36,13 @@ void SimH2Origin::Exchange::OnHead() {
     stream_.opens = false;
   }
   if (path_ == "/upload" && query_.contains("ms")) OnStep();
-  if (path_ == "/early") Answer();
+  if (path_ == "/early" || path_ == "/forbidden") Answer();
+  if (tunnel()) {
+    phase_ = Phase::kSending;
+    bytes_ = 0;
+    session().SendHead(stream_, {{":status", "200"}}, false);
+    if (query_.contains("ends")) Finish();
+  }
   if (path_ == "/grpc-echo") {
     phase_ = Phase::kSending;
     SendHead();
@@ -45,6 +51,12 @@ void SimH2Origin::Exchange::OnHead() {
 }
 
 void SimH2Origin::Exchange::OnBody() {
+  if (tunnel() && phase_ == Phase::kSending) {
+    const std::string more = stream_.in.body.substr(given_);
+    bytes_ += more.size();
+    given_ += more.size();
+    session().SendBytes(stream_, more);
+  }
   if (path_ != "/grpc-echo") return;
   const uint64_t more = stream_.in.body_bytes - bytes_;
   bytes_ += more;
@@ -55,7 +67,7 @@ void SimH2Origin::Exchange::OnBody() {
 // The request is whole.
 void SimH2Origin::Exchange::OnEnd() {
   if (phase_ == Phase::kDone || path_ == "/never-reads") return;
-  if (path_ == "/grpc-echo") return Finish();
+  if (path_ == "/grpc-echo" || tunnel()) return Finish();
   if (phase_ != Phase::kReading) return;
   step_.Stop();
   if (Breaks()) return;
@@ -110,7 +122,8 @@ void SimH2Origin::Exchange::Answer() {
 }
 
 void SimH2Origin::Exchange::SendHead() {
-  SimFields head = {{":status", path_ == "/no-content" ? "204" : "200"}, {"x-origin", "sim"}};
+  const std::string status = path_ == "/no-content" ? "204" : path_ == "/forbidden" ? "403" : "200";
+  SimFields head = {{":status", status}, {"x-origin", "sim"}};
   if (grpc()) {
     head.emplace_back("content-type", "application/grpc");
   } else if (path_ != "/chunked" && path_ != "/no-content" && !query_.contains("chunked")) {
@@ -137,7 +150,7 @@ void SimH2Origin::Exchange::SendSome() {
 // What was given so far is on its way.
 void SimH2Origin::Exchange::OnSent() {
   if (stream_.out_ended) seen().answered = true;
-  if (phase_ != Phase::kSending || path_ == "/grpc-echo") return;
+  if (phase_ != Phase::kSending || path_ == "/grpc-echo" || tunnel()) return;
   if (given_ < std::min(bytes_, stop_at_)) {
     step_.Set(connection_.origin().loop_.Now() + std::chrono::milliseconds(Number("ms", 10)));
   } else if (path_ == "/drop-mid") {

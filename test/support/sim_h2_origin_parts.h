@@ -78,6 +78,7 @@ class SimH2Origin::Exchange {
 
   SimH2Session& session() { return connection_.session(); }
   bool grpc() const { return path_.starts_with("/grpc"); }
+  bool tunnel() const { return path_ == "/upgrade" && !stream_.in.Header(":protocol").empty(); }
   uint64_t Number(const std::string& key, uint64_t otherwise) const;
   std::string Text(const std::string& key, const std::string& otherwise) const;
   bool Refuses();

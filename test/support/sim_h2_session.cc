@@ -215,6 +215,9 @@ void SimH2Session::OnMessageBlock(SimH2Stream& stream, SimFields fields, bool en
   head.target = head.Header(":path");
   head.status = std::atoi(std::string(head.Header(":status")).c_str());
   if (role_ == Role::kServer) {
+    if (!head.Header(":protocol").empty() && !options_.extended_connect) {
+      return Complain(on + "an extended CONNECT, which the SETTINGS do not allow");
+    }
     head.method = head.Header(":method");
   } else if (head.status < 200) {
     if (end_stream) return Complain(on + "an interim head with END_STREAM");
@@ -299,6 +302,10 @@ void SimH2Session::ApplySetting(uint16_t id, uint32_t value) {
     }
     case h2::kMaxFrameSize:
       if (value < h2::kDefaultFrameSize || value > 0xffffff) Complain("SETTINGS_MAX_FRAME_SIZE");
+      break;
+    case h2::kEnableConnectProtocol:
+      if (value > 1) return Complain("SETTINGS_ENABLE_CONNECT_PROTOCOL");
+      peer_takes_extended_connect_ = value == 1;
       break;
     default:
       break;

@@ -25,6 +25,7 @@ struct SimH2Options {
   uint32_t connection_window = 1024 * 1024;  // not below h2::kDefaultWindow
   std::optional<uint32_t> max_streams{};     // that the peer may have open
   std::optional<uint32_t> header_table{};    // what the peer's encoder may use
+  bool extended_connect = false;             // of a server: it says that it takes such requests
   bool ack_settings = true;
   bool ack_pings = true;
   bool open_streams = true;  // windows of streams are opened again as bytes come
@@ -133,6 +134,7 @@ class SimH2Session {
   bool settings_acked() const { return settings_to_ack_ == 0; }
   bool got_settings() const { return got_settings_; }
   uint32_t peer_max_streams() const { return peer_max_streams_; }
+  bool peer_takes_extended_connect() const { return peer_takes_extended_connect_; }
   // Frames that came, by type.
   uint64_t count(uint8_t type) const { return counts_[type & 15]; }
 
@@ -200,6 +202,7 @@ class SimH2Session {
   bool ack_pings_;
   bool ack_settings_;
   bool got_settings_ = false;
+  bool peer_takes_extended_connect_ = false;
   bool pumping_ = false;
 };
 

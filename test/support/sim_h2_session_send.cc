@@ -18,6 +18,7 @@ void SimH2Session::Start() {
   }
   if (options_.max_streams) settings.emplace_back(h2::kMaxConcurrentStreams, *options_.max_streams);
   if (options_.header_table) settings.emplace_back(h2::kHeaderTableSize, *options_.header_table);
+  if (options_.extended_connect) settings.emplace_back(h2::kEnableConnectProtocol, 1);
   settings.emplace_back(h2::kInitialWindowSize, options_.stream_window);
   ++settings_to_ack_;
   SendFrame(SettingsFrame(settings));

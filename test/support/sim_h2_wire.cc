@@ -257,6 +257,8 @@ std::string FaultOfRequest(const SimFields& fields) {
   if (method == "CONNECT" && ValueOf(pseudo, ":protocol").empty()) {
     return pseudo.size() == 2 && !authority.empty() ? "" : "the pseudo-header fields of a CONNECT";
   }
+  const bool extended = !ValueOf(pseudo, ":protocol").empty();  // RFC 8441 4
+  if (extended && (method != "CONNECT" || authority.empty())) return "the :protocol of a " + method;
   if (ValueOf(pseudo, ":scheme").empty()) return "no :scheme";
   if (path.empty() || (path[0] != '/' && path != "*")) return "the :path '" + path + "'";
   const std::string host = ValueOf(fields, "host");

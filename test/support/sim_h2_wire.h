@@ -41,6 +41,7 @@ inline constexpr uint16_t kEnablePush = 2;
 inline constexpr uint16_t kMaxConcurrentStreams = 3;
 inline constexpr uint16_t kInitialWindowSize = 4;
 inline constexpr uint16_t kMaxFrameSize = 5;
+inline constexpr uint16_t kEnableConnectProtocol = 8;  // RFC 8441
 
 // Errors.
 inline constexpr uint32_t kNoError = 0;

@@ -6,6 +6,8 @@
 #include <map>
 #include <utility>
 
+#include "base/arena.h"
+#include "http/websocket_handshake.h"
 #include "support/pipe.h"
 
 namespace sluice {
@@ -18,6 +20,13 @@ uint64_t Number(const std::map<std::string, std::string>& query, const std::stri
                 uint64_t otherwise) {
   const auto found = query.find(key);
   return found == query.end() ? otherwise : std::strtoull(found->second.c_str(), nullptr, 10);
+}
+
+// The line of a head that answers the key of a WebSocket; "" without one.
+std::string AnswerToKey(std::string_view key) {
+  if (key.empty()) return {};
+  Arena arena;
+  return "Sec-WebSocket-Accept: " + std::string(WebSocketAccept(key, arena)) + "\r\n";
 }
 
 }  // namespace
@@ -113,6 +122,7 @@ SimOrigin::Connection::Connection(SimOrigin& origin, size_t ordinal,
   reader_.on_head = [this](const SimMessage& request) { OnHead(request); };
   reader_.on_message = [this](const SimMessage&) { OnMessage(); };
   reader_.on_tunnel = [this](std::string_view bytes) {
+    if (phase_ != Phase::kTunnel) return;
     Write(std::string(bytes));
     if (transport_->congested()) transport_->PauseReading();
   };
@@ -174,8 +184,11 @@ void SimOrigin::Connection::OnHead(const SimMessage& request) {
     reader_.EnterTunnel();
     phase_ = Phase::kTunnel;
     Write("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: " +
-          std::string(request.Header("upgrade")) + "\r\n\r\n");
+          std::string(request.Header("upgrade")) + "\r\n" +
+          AnswerToKey(query_.contains("wrong") ? "other" : request.Header("sec-websocket-key")) +
+          "\r\n");
     seen().answered = true;
+    if (query_.contains("ends")) Linger();
   } else if (request.Header("expect") == "100-continue") {
     Write("HTTP/1.1 100 Continue\r\n\r\n");
   }
@@ -228,6 +241,7 @@ void SimOrigin::Connection::Answer() {
     plan_.status = 204;
     plan_.bytes = 0;
   }
+  if (path_ == "/forbidden") plan_.status = 403;
   if (path_ == "/close") plan_.fields = "Connection: close\r\n";
   if (path_ == "/close" || path_ == "/quiet-close" || plan_.until_close) {
     plan_.after = After::kClose;

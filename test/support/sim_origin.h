@@ -16,7 +16,10 @@
 //   /die-after-head?bytes=       as /die, once that much of the request body was read
 //   /drop-mid?bytes=&at=         closes after `at` bytes of the body; &reset=1 resets
 //   /garbage                     something that is not HTTP
-//   /upgrade                     101, then every byte comes back, the end too
+//   /upgrade                     101, with the answer to a WebSocket's key (&wrong=1: to another),
+//                                then every byte comes back, the end too; &ends=1 ends its own
+//                                direction at once
+//   /forbidden                   403
 //   /hints                       103, then 200
 //   /hold                        nothing until Release(), then 200 with 16 bytes
 //   /hold-mid?bytes=&at=         the head and `at` bytes, the rest after Release(); &chunked=1
