@@ -55,7 +55,7 @@ void H2ServerStream::SendHead(const ResponseHead& head, bool end_stream) {
   std::optional<uint64_t> length;
   if (tunnel_) {
     request_state_ = RequestState::kTunnel;
-    record_.protocol = Protocol::kTunnel;
+    record_.protocol = opens_websocket() ? Protocol::kWebSocket : Protocol::kTunnel;
     record_.waiting_for = "either end of the tunnel";
   } else if (head.status != 204) {  // RFC 9110 8.6
     length = head.content_length;
