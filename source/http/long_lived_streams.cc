@@ -24,6 +24,11 @@ LongLivedStreams::LongLivedStreams(Loop& loop)
 
 void LongLivedStreams::Add(LongLivedStream& stream) {
   home_.PushBack(&stream);
+  Assign(stream);
+}
+
+// To the first drain that concerns it, if any does.
+void LongLivedStreams::Assign(LongLivedStream& stream) {
   for (LongLivedDrain& drain : drains_) {
     if (!drain.concerns(stream.stream().record(), stream.stream().downstream())) continue;
     Enqueue(stream, drain);
@@ -66,12 +71,15 @@ LongLivedDrain& LongLivedStreams::BeginDrain(StreamFilter concerns, Duration spr
 }
 
 void LongLivedStreams::EndDrain(LongLivedDrain& drain) {
-  drain.line.ForEach([this](LongLivedStream& stream) {
+  std::vector<LongLivedStream*> waiting;
+  drain.line.ForEach([&](LongLivedStream& stream) {
     stream.Unlink();
     stream.drain_ = nullptr;
     home_.PushBack(&stream);
+    waiting.push_back(&stream);
   });
   drains_.remove_if([&](const LongLivedDrain& one) { return &one == &drain; });
+  for (LongLivedStream* stream : waiting) Assign(*stream);
 }
 
 void LongLivedStreams::OnTick() {

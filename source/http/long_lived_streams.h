@@ -64,13 +64,14 @@ class LongLivedStreams {
   // Tells those that `concerns` picks over `spread`, or less when they are few, and until EndDrain
   // all that come.
   LongLivedDrain& BeginDrain(StreamFilter concerns, Duration spread);
-  // Taken back: who is still in line stays. `drain` is gone.
+  // Taken back: who is still in line stays, unless another drain concerns it. `drain` is gone.
   void EndDrain(LongLivedDrain& drain);
 
   uint64_t told() const { return told_; }
   uint64_t left() const { return left_; }  // ended while they stood in line
 
  private:
+  void Assign(LongLivedStream& stream);
   void Enqueue(LongLivedStream& stream, LongLivedDrain& drain);
   void TellSome(LongLivedDrain& drain, TimePoint now);
   void OnTick();

@@ -125,12 +125,11 @@ void ProxiedRequest::OnRequestBody(std::string_view bytes, bool end_stream) {
 }
 
 void ProxiedRequest::OnTunnelBytes(std::string_view bytes, bool end_stream) {
-  WebSocketTunnel& websocket = *websocket_;  // lives until the end of the dispatch
+  WebSocketTunnel& websocket = *websocket_;  // unlike *this it lives until the end of the dispatch
   if (!bytes.empty()) websocket.OnClientBytes(bytes);
-  if (end_stream && websocket_ != nullptr) websocket.OnClientEnd();
-  if (websocket_ != nullptr && upstream_ != nullptr && !end_stream && upstream_->congested()) {
-    stream_->PauseRequest();
-  }
+  if (end_stream && !websocket.over()) websocket.OnClientEnd();
+  if (websocket.over() || end_stream) return;
+  if (upstream_ != nullptr && upstream_->congested()) stream_->PauseRequest();
 }
 
 void ProxiedRequest::OnRequestTrailers(const HeaderList& trailers) {
@@ -210,7 +209,9 @@ void ProxiedRequest::BeginTunnel(const ResponseHead& head) {
 void ProxiedRequest::FollowBody(const ResponseHead& head) {
   const OnDrain on_drain = route_->on_drain();
   if (grpc_) {
-    if (on_drain == OnDrain::kEndEarly) early_end_.FollowGrpc(head);
+    // Over HTTP/1.1 there are no trailers to end it with, so it is a body as any other.
+    const bool has_trailers = stream_->record().protocol == Protocol::kGrpc;
+    if (on_drain == OnDrain::kEndEarly && has_trailers) early_end_.FollowGrpc(head);
     return;
   }
   if (!IsEventStreamContentType(head.headers.Value(HeaderId::kContentType))) return;
@@ -244,8 +245,8 @@ void ProxiedRequest::OnResponseBody(std::string_view bytes, bool end_stream) {
 void ProxiedRequest::OnUpstreamTunnelBytes(std::string_view bytes, bool end_stream) {
   WebSocketTunnel& websocket = *websocket_;
   if (!bytes.empty()) websocket.OnUpstreamBytes(bytes);
-  if (end_stream && websocket_ != nullptr) websocket.OnUpstreamEnd();
-  if (websocket_ == nullptr) return;
+  if (end_stream && !websocket.over()) websocket.OnUpstreamEnd();
+  if (websocket.over()) return;
   if (websocket.exchange_over()) {
     upstream_ = nullptr;
   } else if (!end_stream && stream_->congested()) {
@@ -334,16 +335,16 @@ void ProxiedRequest::RelayToEnd(std::string_view bytes) {
   stream_->SendBody(bytes.substr(0, taken), false);
   if (early_end_.at_boundary()) {
     EndEarly();
-  } else if (stream_->congested()) {
-    upstream_->PauseResponse();
+    return;
   }
+  RestartTimeout();
+  if (stream_->congested()) upstream_->PauseResponse();
 }
 
 // Where a response stands between two of its pieces, so that it is complete when it ends here.
 void ProxiedRequest::EndEarly() {
   ServerStream& stream = *stream_;
   const EarlyEnd end = early_end_;
-  if (end.is_grpc() && !stream.takes_grpc_status()) return;  // there are no trailers: the deadline
   const EventStreamConfig& config = route_->event_stream();
   stream.record().detail = "drain";
   Done();
@@ -423,6 +424,7 @@ void ProxiedRequest::Done() {
   refusals_ = 0;
   ClientStream* const upstream = std::exchange(upstream_, nullptr);
   if (websocket_ != nullptr) {
+    websocket_->Stop();
     if (upstream != nullptr)
       upstream->Leave();  // its last words may be no older than this dispatch
     proxy_.loop().DeleteLater(std::move(websocket_));

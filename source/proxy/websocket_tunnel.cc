@@ -65,16 +65,23 @@ void WebSocketTunnel::OnClientBytes(std::string_view bytes) {
     BecomeOpaque();
   } else if (from_client_.close_seen()) {
     client_closed_ = true;
-    if (state_ == State::kTelling) timer_.Set(loop_.Now() + config_.close_timeout);
-    Settle();
+    if (state_ == State::kTelling) {
+      LeaveToThem();
+    } else {
+      Settle();
+    }
   }
 }
 
 void WebSocketTunnel::OnClientEnd() {
   client_ended_ = true;
-  if (state_ == State::kOpen || state_ == State::kTelling || state_ == State::kOpaque) {
+  if (relays()) {
     EndUpstream();
-    if (upstream_ended_) Over();
+    if (client_end_sent_) {
+      Over();
+    } else if (state_ == State::kTelling) {
+      LeaveToThem();
+    }
   } else {
     Settle();
   }
@@ -89,17 +96,15 @@ void WebSocketTunnel::OnUpstreamBytes(std::string_view bytes) {
       client_.SendBody(bytes, false);
       return;
     case State::kOpen:
-      if (upstream_closed_) return;
-      from_upstream_.Feed(bytes);
-      client_.SendBody(bytes, false);
-      if (from_upstream_.close_seen()) {
-        upstream_closed_ = true;
-      } else if (from_upstream_.invalid()) {
-        BecomeOpaque();
-      }
+      if (!upstream_closed_) Relay(bytes);
       return;
     case State::kTelling:
-      if (!upstream_closed_) RelayToBoundary(bytes);
+      if (upstream_closed_) return;
+      if (client_done()) {
+        Relay(bytes);
+      } else {
+        RelayToBoundary(bytes);
+      }
       return;
     case State::kTold:
     case State::kAnswered:
@@ -113,17 +118,27 @@ void WebSocketTunnel::OnUpstreamBytes(std::string_view bytes) {
   }
 }
 
+void WebSocketTunnel::Relay(std::string_view bytes) {
+  from_upstream_.Feed(bytes);
+  client_.SendBody(bytes, false);
+  if (from_upstream_.close_seen()) {
+    upstream_closed_ = true;
+    if (state_ == State::kTelling) LeaveToThem();
+  } else if (from_upstream_.invalid()) {
+    BecomeOpaque();
+  }
+}
+
 void WebSocketTunnel::RelayToBoundary(std::string_view bytes) {
   const size_t taken = from_upstream_.FeedToBoundary(bytes, boundary_);
-  if (from_upstream_.invalid() && !from_upstream_.close_seen()) {
-    client_.SendBody(bytes, false);
-    BecomeOpaque();
+  client_.SendBody(bytes.substr(0, taken), false);
+  if (from_upstream_.close_seen()) {  // it was faster
+    upstream_closed_ = true;
+    LeaveToThem();
     return;
   }
-  client_.SendBody(bytes.substr(0, taken), false);
-  if (from_upstream_.close_seen()) {
-    upstream_closed_ = true;  // it was faster
-    timer_.Set(loop_.Now() + config_.close_timeout);
+  if (from_upstream_.invalid()) {
+    BecomeOpaque();
     return;
   }
   const bool there = boundary_ == WebSocketBoundary::kFrame ? from_upstream_.at_frame_boundary()
@@ -135,20 +150,33 @@ void WebSocketTunnel::RelayToBoundary(std::string_view bytes) {
 
 void WebSocketTunnel::OnUpstreamEnd() {
   upstream_ended_ = true;
-  if (state_ == State::kOpen || state_ == State::kTelling || state_ == State::kOpaque) {
-    client_end_sent_ = true;
-    client_.SendBody({}, true);
-    if (client_ended_) Over();
+  if (relays()) {
+    EndOfUpstream();
   } else {
     Settle();
   }
 }
 
+// The client hears of it at once, as it would without us.
+void WebSocketTunnel::EndOfUpstream() {
+  SendClientEnd();
+  if (client_ended_) {
+    Over();
+  } else if (state_ == State::kTelling) {
+    LeaveToThem();
+  }
+}
+
 bool WebSocketTunnel::OnUpstreamGone() {
   upstream_gone_ = true;
-  if (state_ == State::kOpen || state_ == State::kTelling || state_ == State::kOpaque) return false;
+  // One that was closing may break off: its goodbye was said, or it had nothing left to answer.
+  if (relays() && (state_ == State::kOpaque || !closing())) return false;
   upstream_ended_ = true;
-  Settle();
+  if (relays()) {
+    EndOfUpstream();
+  } else {
+    Settle();
+  }
   return true;
 }
 
@@ -158,14 +186,25 @@ void WebSocketTunnel::Tell(std::string_view reason) {
   if (state_ != State::kOpen) return;
   reason_ = reason;
   state_ = State::kTelling;
-  if (closing() || client_ended_ || upstream_ended_) {
-    timer_.Set(loop_.Now() + config_.close_timeout);
+  if (ending()) {
+    LeaveToThem();
   } else if (from_upstream_.at_message_boundary()) {
     CloseClient();
   } else {
     client_.record().waiting_for = "end of a WebSocket message";
     timer_.Set(loop_.Now() + config_.message_wait);
   }
+}
+
+// Either side is ending the session already. It is theirs, for so long.
+void WebSocketTunnel::LeaveToThem() {
+  if (client_closed_ && upstream_closed_) {
+    state_ = State::kAnswered;
+    Settle();
+    return;
+  }
+  client_.record().waiting_for = client_done() ? "upstream's Close frame" : "client's Close frame";
+  timer_.Set(loop_.Now() + config_.close_timeout);
 }
 
 void WebSocketTunnel::CloseClient() {
@@ -195,6 +234,10 @@ void WebSocketTunnel::EndUpstream() {
   upstream_.SendBody({}, true);
 }
 
+void WebSocketTunnel::SendClientEnd() {
+  if (!std::exchange(client_end_sent_, true)) client_.SendBody({}, true);
+}
+
 // Goes on as far as what both sides have said allows.
 void WebSocketTunnel::Settle() {
   if (state_ == State::kTold && client_done()) {
@@ -206,7 +249,8 @@ void WebSocketTunnel::Settle() {
     timer_.Set(loop_.Now() + std::min(wait, config_.close_timeout));
   }
   if (state_ == State::kAnswered && upstream_done()) EndClient();
-  if (state_ == State::kEnding && client_ended_) Over();
+  // With both of its ends the client's stream is gone, whatever the upstream has still to say.
+  if (client_ended_ && (state_ == State::kEnding || client_end_sent_)) Over();
 }
 
 // RFC 6455 7.1.1: the server closes the connection first, when both Closes have been exchanged.
@@ -214,25 +258,38 @@ void WebSocketTunnel::EndClient() {
   state_ = State::kEnding;
   client_.record().waiting_for = "client to close";
   timer_.Set(loop_.Now() + kEndWait);
-  if (client_ended_) return;
-  if (!std::exchange(client_end_sent_, true)) client_.SendBody({}, true);
+  if (!client_ended_) SendClientEnd();
 }
 
-void WebSocketTunnel::Lose(std::string_view detail) {
+// The client is not waited for any more, and has nothing more to hear.
+void WebSocketTunnel::LetClientGo() {
+  if (!client_ended_) {
+    SendClientEnd();
+    client_.DiscardRequest();
+  }
+  Over();
+}
+
+void WebSocketTunnel::Lose(std::string_view detail, StreamEnd why) {
   CloseUpstream();
   client_.record().detail = detail;
   ServerStream& client = client_;
-  const bool still_there = !client_ended_;
+  client_end_sent_ = true;  // not as if it were complete
   Over();
-  if (still_there) client.Abort(StreamEnd::kClientTimeout);
+  client.Abort(why);
 }
 
 void WebSocketTunnel::Over() {
-  timer_.Stop();
+  Stop();
   ServerStream& client = client_;
   const bool owes_end = client_ended_ && !std::exchange(client_end_sent_, true);
   owner_.OnTunnelOver(exchange_over());
   if (owes_end) client.SendBody({}, true);
+}
+
+void WebSocketTunnel::Stop() {
+  over_ = true;
+  timer_.Stop();
 }
 
 void WebSocketTunnel::BecomeOpaque() {
@@ -250,24 +307,33 @@ void WebSocketTunnel::OnCut() {
       break;
     case State::kOpen:
     case State::kTelling:
-      if (std::exchange(told_at_cut_, true)) break;
-      if (reason_.empty()) reason_ = "going away";
-      CloseUpstream();
-      if (!closing() && !client_end_sent_ && from_upstream_.at_frame_boundary()) CloseClient();
-      // An answer may still come in the codec's last wait.
-      if (!std::exchange(client_end_sent_, true)) client_.SendBody({}, true);
+      if (!std::exchange(told_at_cut_, true)) TellAtCut();
       break;
     case State::kTold:
-      if (!told_at_cut_) Lose("websocket_close_unanswered");
+      if (!told_at_cut_) Lose("websocket_close_unanswered", StreamEnd::kClientTimeout);
       break;
     case State::kAnswered:
     case State::kEnding:
-      if (!client_ended_) {
-        if (!std::exchange(client_end_sent_, true)) client_.SendBody({}, true);
-        client_.DiscardRequest();
-      }
-      Over();
+      LetClientGo();
       break;
+  }
+}
+
+void WebSocketTunnel::TellAtCut() {
+  if (reason_.empty()) reason_ = "going away";
+  CloseUpstream();
+  if (client_end_sent_) return;
+  if (upstream_closed_) {
+    state_ = State::kTelling;
+  } else if (from_upstream_.at_frame_boundary()) {
+    CloseClient();
+  } else {
+    return;  // a frame that will never be whole is cut
+  }
+  if (client_done()) {
+    LetClientGo();
+  } else {
+    SendClientEnd();  // an answer may still come in the codec's last wait
   }
 }
 
@@ -279,20 +345,13 @@ void WebSocketTunnel::OnTimer() {
       Look();
       break;
     case State::kTelling:
-      if (closing() || client_ended_ || upstream_ended_) {
-        Lose("websocket_close_unanswered");
-      } else if (from_upstream_.at_frame_boundary()) {
-        CloseClient();
-      } else {
-        boundary_ = WebSocketBoundary::kFrame;  // at the latest, the drain's deadline
-        client_.record().waiting_for = "end of a WebSocket frame";
-      }
+      OnTellingTimer();
       break;
     case State::kTold:
       if (client_.congested()) {  // it takes what was sent before; that has a limit of its own
         timer_.Set(loop_.Now() + config_.close_timeout);
       } else {
-        Lose("websocket_close_unanswered");
+        Lose("websocket_close_unanswered", StreamEnd::kClientTimeout);
       }
       break;
     case State::kAnswered:
@@ -300,11 +359,34 @@ void WebSocketTunnel::OnTimer() {
       Settle();
       break;
     case State::kEnding:
-      if (!client_ended_) client_.DiscardRequest();
-      Over();
+      LetClientGo();
       break;
     case State::kOpaque:
       break;
+  }
+}
+
+void WebSocketTunnel::OnTellingTimer() {
+  const TimePoint now = loop_.Now();
+  if (ending()) {
+    if (client_closed_ && !client_end_sent_ && from_upstream_.at_frame_boundary()) {
+      CloseClient();  // it shall have an answer, if not the upstream's
+      upstream_ended_ = true;
+      Settle();
+    } else {
+      Lose("websocket_close_unanswered",
+           client_done() ? StreamEnd::kUpstreamFailed : StreamEnd::kClientTimeout);
+    }
+  } else if (from_upstream_.at_frame_boundary()) {
+    CloseClient();
+  } else if (boundary_ == WebSocketBoundary::kMessage) {
+    boundary_ = WebSocketBoundary::kFrame;
+    client_.record().waiting_for = "end of a WebSocket frame";
+    timer_.Set(now + config_.close_timeout);
+  } else if (client_.congested() || upstream_moved_ + config_.close_timeout > now) {
+    timer_.Set(now + config_.close_timeout);  // it moves
+  } else {
+    Lose("websocket_frame_stalled", StreamEnd::kUpstreamFailed);
   }
 }
 
@@ -340,9 +422,12 @@ void WebSocketTunnel::Look() {
     return;
   }
   if (ping_unanswered_ && reached(ping_sent_, config_.ping_timeout)) {
-    reason_ = "no pong";
-    Lose("websocket_ping_timeout");
-    return;
+    if (!client_.congested()) {
+      reason_ = "no pong";
+      Lose("websocket_ping_timeout", StreamEnd::kClientTimeout);
+      return;
+    }
+    ping_sent_ = now;  // it has not had it yet; how slowly it may read has a limit of its own
   }
   if (!ping_unanswered_ && reached(std::max(client_moved_, ping_sent_), config_.ping_interval)) {
     Ping();
@@ -353,7 +438,7 @@ void WebSocketTunnel::Look() {
 // Between two frames only; in the middle of one there is traffic, and it is tried again later.
 void WebSocketTunnel::Ping() {
   ping_sent_ = loop_.Now();
-  if (closing() || client_end_sent_ || !from_upstream_.at_frame_boundary()) return;
+  if (ending() || !from_upstream_.at_frame_boundary()) return;
   ping_unanswered_ = true;
   char* const frame = loop_.Scratch(kWebSocketControlBytes);
   client_.SendBody(WriteWebSocketPing({}, {}, frame), false);

@@ -3,14 +3,15 @@
 // words:
 //
 //   kOpen --Tell--> kTelling --the message ends, or message_wait is over and a frame does:
-//                                Close to the client--> kTold
+//                              Close to the client--> kTold
 //   kTold --the client's Close, which is passed on, or its end--> kAnswered
-//   kAnswered --the upstream's Close, or its end, or close_timeout--> kEnding: our end to the
-//   client kEnding --the client's end, or a bounded wait--> over kTold --close_timeout--> lost:
-//   Close to the upstream, over
+//   kTold --close_timeout--> lost: Close to the upstream, over
+//   kAnswered --the upstream's Close, or its end, or close_timeout: our end to the client-->
+//   kEnding kEnding --the client's end, or a bounded wait--> over
 //
-// A session that either side is closing is left to them. One whose bytes are not WebSocket (any
-// more) is relayed blindly, kOpaque, and nothing can be said in it.
+// A session that either side is closing is left to them, for close_timeout once it was told. One
+// whose bytes are not WebSocket (any more) is relayed blindly, kOpaque, and nothing can be said in
+// it.
 //
 // One worker thread. Owned by its ProxiedRequest.
 #pragma once
@@ -61,8 +62,8 @@ class WebSocketTunnel final : public Deferred {
   void OnUpstreamBytes(std::string_view bytes);
   void OnUpstreamEnd();
 
-  // The upstream broke off. True when nothing more was needed of it; false: the client has to be
-  // told that its session broke.
+  // The upstream broke off. True when nothing more was needed of it, which may end the session;
+  // false: the client has to be told that its session broke.
   bool OnUpstreamGone();
 
   // The exchange with the upstream has ended by itself, so that it must not be used any more.
@@ -76,24 +77,37 @@ class WebSocketTunnel final : public Deferred {
   // ended here; any other has a last bounded wait, and is then cut by the codec.
   void OnCut();
 
+  // The session is over for a reason from outside: the owner is done with it.
+  void Stop();
+  bool over() const { return over_; }
+
  private:
   enum class State : uint8_t { kOpen, kTelling, kTold, kAnswered, kEnding, kOpaque };
 
   bool closing() const { return client_closed_ || upstream_closed_; }
+  bool ending() const { return closing() || client_ended_ || upstream_ended_; }
+  bool relays() const { return state_ <= State::kTelling || state_ == State::kOpaque; }
   bool client_done() const { return client_closed_ || client_ended_; }
   bool upstream_done() const { return upstream_closed_ || upstream_ended_; }
 
+  void Relay(std::string_view bytes);
   void RelayToBoundary(std::string_view bytes);
+  void EndOfUpstream();
+  void LeaveToThem();
   void CloseClient();
   void CloseUpstream();
   void EndUpstream();
+  void SendClientEnd();
   void Settle();
   void EndClient();
-  void Lose(std::string_view detail);
+  void LetClientGo();
+  void Lose(std::string_view detail, StreamEnd why);
   void Over();
   void BecomeOpaque();
+  void TellAtCut();
 
   void OnTimer();
+  void OnTellingTimer();
   void Look();
   void Ping();
   TimePoint NextLook() const;
@@ -124,6 +138,7 @@ class WebSocketTunnel final : public Deferred {
   bool upstream_told_ = false;
   bool upstream_gone_ = false;
   bool told_at_cut_ = false;
+  bool over_ = false;
 };
 
 }  // namespace sluice

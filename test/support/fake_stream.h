@@ -90,7 +90,9 @@ class FakeStream final : public ServerStream, private Flushable {
     EXPECT_FALSE(request_paused_) << "the test sends body that the handler has paused";
     EXPECT_FALSE(request_ended_) << "the test sends body after the request's end";
     request_ended_ = end_stream;
-    receiver_->OnRequestBody(bytes, end_stream);
+    RequestReceiver* const receiver = receiver_;
+    if (tunnel_ && ended_ && end_stream) receiver_ = nullptr;  // both directions have ended
+    receiver->OnRequestBody(bytes, end_stream);
   }
 
   void SendRequestTrailers(const HeaderList& trailers) {
@@ -115,6 +117,11 @@ class FakeStream final : public ServerStream, private Flushable {
     if (!over()) receiver_->OnResponseWritable();
   }
 
+  // The drain's deadline, as a codec tells of it.
+  void Cut() {
+    if (!over() && receiver_ != nullptr) receiver_->OnCut();
+  }
+
   void Reset(StreamEnd why = StreamEnd::kClientGone) {
     if (over()) return;
     reset_ = true;
@@ -136,7 +143,10 @@ class FakeStream final : public ServerStream, private Flushable {
   bool ended() const { return ended_; }  // the response is complete
   const std::optional<StreamEnd>& aborted() const { return aborted_; }
   bool request_paused() const { return request_paused_; }
-  bool over() const { return ended_ || reset_ || aborted_.has_value(); }
+  // A tunnel is over when both of its directions have ended.
+  bool over() const {
+    return (ended_ && (!tunnel_ || request_ended_)) || reset_ || aborted_.has_value();
+  }
   DownstreamInfo& mutable_downstream() { return downstream_; }
 
   // --- ServerStream.
@@ -164,11 +174,14 @@ class FakeStream final : public ServerStream, private Flushable {
     head_.emplace(head);
     record_.status = head.status;
     if (record_.protocol == Protocol::kGrpc) grpc_.OnHead(head);
+    tunnel_ = head.status == 101 || (request_.method == Method::kConnect && head.status / 100 == 2);
+    if (tunnel_) request_ended_ = false;
     if (end_stream) End();
   }
 
   void SendBody(std::string_view bytes, bool end_stream) override {
     ExpectOpen("SendBody");
+    EXPECT_FALSE(ended_) << "bytes after the end of the response";
     EXPECT_TRUE(head_) << "a body without a head";
     EXPECT_TRUE(!bytes.empty() || end_stream) << "an empty piece that is not the last";
     EXPECT_FALSE(request_.method == Method::kHead && !bytes.empty()) << "a body for HEAD";
@@ -199,7 +212,11 @@ class FakeStream final : public ServerStream, private Flushable {
   bool congested() const override { return window_ && body_size_ >= *window_; }
   void PauseRequest() override { request_paused_ = true; }
   void ResumeRequest() override { request_paused_ = false; }
-  void DiscardRequest() override { receiver_ = nullptr; }
+  void DiscardRequest() override {
+    EXPECT_TRUE(tunnel_ && ended_) << "a request that is still needed";
+    receiver_ = nullptr;
+    request_ended_ = true;
+  }
 
  private:
   static Method MethodOf(std::string_view name) {
@@ -225,7 +242,7 @@ class FakeStream final : public ServerStream, private Flushable {
                 head_->status == 304 || *head_->content_length == body_size_)
         << "content-length " << *head_->content_length << ", body of " << body_size_;
     ended_ = true;
-    receiver_ = nullptr;
+    if (!tunnel_ || request_ended_) receiver_ = nullptr;
   }
 
   // At the end of the dispatch, when a real stream hands the pieces to the kernel, the handler must
@@ -255,6 +272,7 @@ class FakeStream final : public ServerStream, private Flushable {
   std::optional<StreamEnd> aborted_;
   bool request_ended_ = false;
   bool request_paused_ = false;
+  bool tunnel_ = false;
   bool ended_ = false;
   bool reset_ = false;
 };

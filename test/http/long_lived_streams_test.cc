@@ -1,0 +1,290 @@
+#include "http/long_lived_streams.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "support/fake_stream.h"
+#include "support/sim_loop.h"
+
+namespace sluice {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+bool Everything(const RequestRecord&, const DownstreamInfo&) { return true; }
+
+StreamFilter OfRoute(std::string_view route) {
+  return
+      [route](const RequestRecord& record, const DownstreamInfo&) { return record.route == route; };
+}
+
+class LongLivedStreamsTest : public testing::Test {
+ protected:
+  class Stream final : public LongLivedStream {
+   public:
+    Stream(LongLivedStreamsTest& test, int number, std::string_view route)
+        : test_(test), number_(number), fake_(test.loop_, "GET", "/events") {
+      fake_.record().route = route;
+    }
+    ServerStream& stream() override { return fake_; }
+    bool Tell() override {
+      test_.told_.push_back(number_);
+      test_.told_at_.push_back(test_.loop_.Now() - test_.begun_);
+      if (on_tell) on_tell();
+      return !is_young;
+    }
+
+    std::function<void()> on_tell;
+    bool is_young = false;
+
+   private:
+    LongLivedStreamsTest& test_;
+    const int number_;
+    FakeStream fake_;
+  };
+
+  explicit LongLivedStreamsTest(uint64_t seed = 1) : loop_(seed) {}
+
+  Stream& Add(std::string_view route = "all") {
+    all_.push_back(std::make_unique<Stream>(*this, static_cast<int>(all_.size()), route));
+    streams_.Add(*all_.back());
+    return *all_.back();
+  }
+  void AddMany(int count) {
+    for (int i = 0; i < count; ++i) Add();
+  }
+
+  LongLivedDrain& Begin(Duration spread, StreamFilter concerns = Everything) {
+    begun_ = loop_.Now();
+    return streams_.BeginDrain(std::move(concerns), spread);
+  }
+
+  // How many were told until then.
+  size_t ToldWithin(Duration span) const {
+    return static_cast<size_t>(std::count_if(told_at_.begin(), told_at_.end(),
+                                             [span](Duration at) { return at <= span; }));
+  }
+
+  SimLoop loop_;
+  LongLivedStreams streams_{loop_};
+  std::vector<std::unique_ptr<Stream>> all_;
+  std::vector<int> told_;
+  std::vector<Duration> told_at_;
+  TimePoint begun_{};
+};
+
+TEST_F(LongLivedStreamsTest, TellsNobodyWithoutADrain) {
+  AddMany(3);
+  loop_.RunFor(1h);
+  EXPECT_THAT(told_, IsEmpty());
+}
+
+TEST_F(LongLivedStreamsTest, TellsEachOnceAtAnEvenPace) {
+  AddMany(1000);
+  Begin(10s);
+  loop_.RunFor(1h);
+  EXPECT_EQ(std::set<int>(told_.begin(), told_.end()).size(), 1000u);
+  EXPECT_EQ(told_.size(), 1000u);
+  EXPECT_EQ(streams_.told(), 1000u);
+  EXPECT_EQ(streams_.left(), 0u);
+  for (int second = 1; second < 10; ++second) {
+    EXPECT_NEAR(static_cast<double>(ToldWithin(second * 1s)), second * 100, 5) << second;
+  }
+  EXPECT_EQ(ToldWithin(10s), 1000u);
+}
+
+TEST_F(LongLivedStreamsTest, TellsInRandomOrder) {
+  AddMany(100);
+  Begin(1s);
+  loop_.RunFor(1s);
+  ASSERT_EQ(told_.size(), 100u);
+  int in_order = 0;
+  for (size_t i = 1; i < told_.size(); ++i) in_order += told_[i] > told_[i - 1];
+  EXPECT_GT(in_order, 25);
+  EXPECT_LT(in_order, 75);
+}
+
+TEST_F(LongLivedStreamsTest, FewNeedLessThanTheSpread) {
+  AddMany(5);
+  Begin(1h);
+  loop_.RunFor(100ms);
+  EXPECT_EQ(told_.size(), 5u);
+}
+
+TEST_F(LongLivedStreamsTest, OneIsToldAtOnce) {
+  Add();
+  Begin(1h);
+  loop_.RunFor(20ms);
+  EXPECT_THAT(told_, ElementsAre(0));
+}
+
+TEST_F(LongLivedStreamsTest, WithoutASpreadNoTurnTellsTooMany) {
+  AddMany(5000);
+  Begin({});
+  loop_.RunFor(5ms);
+  EXPECT_LE(told_.size(), 64u);
+  loop_.RunFor(200ms);
+  EXPECT_EQ(told_.size(), 5000u);
+  for (size_t i = 64; i < told_at_.size(); ++i) {
+    ASSERT_GT(told_at_[i], told_at_[i - 64]) << "more than 64 in one turn";
+  }
+}
+
+TEST_F(LongLivedStreamsTest, LateArrivalsAreToldToo) {
+  Begin(10s);
+  loop_.RunFor(5s);
+  Add();
+  loop_.RunFor(20ms);
+  EXPECT_THAT(told_, ElementsAre(0));
+  loop_.RunFor(1h);
+  Add();
+  loop_.RunFor(20ms);
+  EXPECT_THAT(told_, ElementsAre(0, 1));
+}
+
+TEST_F(LongLivedStreamsTest, LateArrivalsWaitForTheirTurn) {
+  AddMany(500);
+  Begin(10s);
+  loop_.RunFor(1s);
+  AddMany(500);
+  loop_.RunFor(1s);
+  EXPECT_LT(told_.size(), 250u);
+  loop_.RunFor(8s);
+  EXPECT_EQ(told_.size(), 1000u);
+}
+
+TEST_F(LongLivedStreamsTest, WhoEndsInLineHasLeft) {
+  AddMany(10);
+  streams_.Remove(*all_[3]);  // before
+  Begin(1s);
+  for (const int i : {1, 5, 9}) streams_.Remove(*all_[static_cast<size_t>(i)]);
+  streams_.Remove(*all_[5]);  // again
+  loop_.RunFor(1s);
+  EXPECT_EQ(told_.size(), 6u);
+  EXPECT_EQ(streams_.told(), 6u);
+  EXPECT_EQ(streams_.left(), 3u);
+  for (const auto& stream : all_) streams_.Remove(*stream);
+  EXPECT_EQ(streams_.left(), 3u) << "those were told before they ended";
+}
+
+TEST_F(LongLivedStreamsTest, TheTurnOfWhoLeavesIsNotWaitedFor) {
+  AddMany(1000);
+  Begin(10s);
+  for (size_t i = 0; i < 990; ++i) streams_.Remove(*all_[i]);
+  loop_.RunFor(10s);
+  EXPECT_EQ(told_.size(), 10u);
+}
+
+TEST_F(LongLivedStreamsTest, WhoIsNotReadyIsAskedAgain) {
+  Stream& young = Add();
+  young.is_young = true;
+  Begin({});
+  loop_.RunFor(100ms);
+  EXPECT_GT(told_.size(), 2u);
+  EXPECT_LE(told_.size(), 100u) << "now and then, not all the time";
+  EXPECT_EQ(streams_.told(), 0u);
+  young.is_young = false;
+  loop_.RunFor(10ms);
+  EXPECT_EQ(streams_.told(), 1u);
+  told_.clear();
+  loop_.RunFor(1h);
+  EXPECT_THAT(told_, IsEmpty());
+}
+
+TEST_F(LongLivedStreamsTest, WhoIsNotReadyHoldsUpNobody) {
+  for (int i = 0; i < 200; ++i) Add().is_young = true;
+  AddMany(200);
+  Begin(1s);
+  loop_.RunFor(1100ms);
+  EXPECT_EQ(streams_.told(), 200u);
+}
+
+TEST_F(LongLivedStreamsTest, TellingOneMayEndOthers) {
+  AddMany(50);
+  for (size_t i = 0; i < 50; ++i) {
+    all_[i]->on_tell = [this, i] {
+      streams_.Remove(*all_[i]);
+      streams_.Remove(*all_[(i + 1) % 50]);
+      streams_.Remove(*all_[(i + 25) % 50]);
+    };
+  }
+  Begin({});
+  loop_.RunFor(1s);
+  EXPECT_EQ(streams_.told() + streams_.left(), 50u);
+  EXPECT_GE(told_.size(), 10u);
+}
+
+TEST_F(LongLivedStreamsTest, TellingOneMayBringOthers) {
+  Add().on_tell = [this] { AddMany(3); };
+  Begin({});
+  loop_.RunFor(100ms);
+  EXPECT_EQ(told_.size(), 4u);
+}
+
+TEST_F(LongLivedStreamsTest, ADrainConcernsWhomItPicks) {
+  Add("a");
+  Add("b");
+  Begin({}, OfRoute("a"));
+  loop_.RunFor(1s);
+  EXPECT_THAT(told_, ElementsAre(0));
+  Add("b");
+  Add("a");
+  loop_.RunFor(1s);
+  EXPECT_THAT(told_, ElementsAre(0, 3));
+}
+
+TEST_F(LongLivedStreamsTest, TwoDrainsTellEachTheirOwn) {
+  for (int i = 0; i < 10; ++i) Add(i % 2 == 0 ? "a" : "b");
+  Begin({}, OfRoute("a"));
+  Begin({}, Everything);
+  loop_.RunFor(1s);
+  EXPECT_EQ(std::set<int>(told_.begin(), told_.end()).size(), 10u);
+  EXPECT_EQ(told_.size(), 10u);
+}
+
+TEST_F(LongLivedStreamsTest, WhoIsInLineWhenADrainIsTakenBackStays) {
+  AddMany(1000);
+  LongLivedDrain& drain = Begin(10s);
+  loop_.RunFor(3s);
+  const size_t told = told_.size();
+  streams_.EndDrain(drain);
+  Add();
+  loop_.RunFor(1h);
+  EXPECT_EQ(told_.size(), told);
+  for (const auto& stream : all_) streams_.Remove(*stream);
+  EXPECT_EQ(streams_.left(), 0u) << "nobody was in line any more";
+}
+
+TEST_F(LongLivedStreamsTest, ADrainThatIsTakenBackMayBeginAgain) {
+  AddMany(100);
+  LongLivedDrain& drain = Begin(10s);
+  loop_.RunFor(500ms);
+  streams_.EndDrain(drain);
+  Begin({});
+  loop_.RunFor(1s);
+  EXPECT_EQ(std::set<int>(told_.begin(), told_.end()).size(), 100u);
+  EXPECT_EQ(told_.size(), 100u) << "who was told once is at no home any more";
+}
+
+TEST_F(LongLivedStreamsTest, WhatOneDrainLetsGoAnotherTells) {
+  for (int i = 0; i < 100; ++i) Add("a");
+  LongLivedDrain& of_route = Begin(1h, OfRoute("a"));
+  Begin(1s, Everything);
+  streams_.EndDrain(of_route);
+  loop_.RunFor(2s);
+  EXPECT_EQ(told_.size(), 100u);
+}
+
+}  // namespace
+}  // namespace sluice
