@@ -290,5 +290,6 @@ int main(int argc, char** argv) {
                {"closed_idle", counts.closed_idle},
                {"connected", counts.connected},
                {"connect_refused", counts.refused}});
+  std::puts("");
   return 0;
 }

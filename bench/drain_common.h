@@ -1,9 +1,10 @@
-// What the load clients of `script/bench drain` share.
+// What the programs of the benches share.
 #pragma once
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -55,17 +56,48 @@ inline std::vector<std::string_view> Split(std::string_view text, size_t count, 
   return fields;
 }
 
-// Begins to connect to a port of this machine. `error` is 0 when it is under way.
-inline int StartConnecting(uint16_t port, int* error) {
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) Die(std::string("socket: ") + std::strerror(errno));
-  const int on = 1;
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+inline sockaddr_in Loopback(uint16_t port) {
   sockaddr_in address = {};
   address.sin_family = AF_INET;
   address.sin_port = htons(port);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  const int result = connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address));
+  return address;
+}
+
+// Small writes leave at once.
+inline void SetNoDelay(int fd) {
+  const int on = 1;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+}
+
+// Listens on a port of this machine.
+inline int Listen(uint16_t port) {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  const int on = 1;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+  const sockaddr_in address = Loopback(port);
+  if (bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0 ||
+      listen(fd, 4096) != 0) {
+    Die("port " + std::to_string(port) + ": " + std::strerror(errno));
+  }
+  return fd;
+}
+
+// Watches a socket, edge-triggered, so that the end of connecting needs no second epoll_ctl.
+inline void Watch(int epoll, int fd, epoll_data data) {
+  epoll_event event = {};
+  event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+  event.data = data;
+  if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) != 0) Die("epoll_ctl");
+}
+
+// Begins to connect to a port of this machine. `error` is 0 when it is under way.
+inline int StartConnecting(uint16_t port, int* error) {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) Die(std::string("socket: ") + std::strerror(errno));
+  SetNoDelay(fd);
+  const sockaddr_in address = Loopback(port);
+  const int result = connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address));
   *error = result != 0 && errno != EINPROGRESS ? errno : 0;
   return fd;
 }
@@ -84,14 +116,14 @@ inline Clock::time_point AfterPause(milliseconds pause) {
   return Clock::now() + pause / 2 + pause * (std::rand() % 1000) / 1000;
 }
 
-// One line of JSON.
+// A JSON object.
 inline void PrintCounts(std::initializer_list<std::pair<const char*, uint64_t>> counts) {
   const char* separator = "{";
   for (const auto& [name, count] : counts) {
     std::printf("%s\"%s\": %llu", separator, name, static_cast<unsigned long long>(count));
     separator = ", ";
   }
-  std::puts("}");
+  std::printf("}");
 }
 
 }  // namespace bench

@@ -130,5 +130,6 @@ int main(int argc, char** argv) {
                {"closed_untold", counts.closed_untold},
                {"connected", counts.connected},
                {"connect_refused", counts.connect_refused}});
+  std::puts("");
   return 0;
 }

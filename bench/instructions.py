@@ -88,6 +88,8 @@ def main():
     options = parse_arguments()
     proxies.check_names(options, COUNTABLE)
     chosen = workloads.chosen(options)
+    if any(workload.echo_bytes for workload in chosen):
+        raise SystemExit("bench: instructions are counted for requests, not for WebSockets")
     allow_open_files(8192)
     report.print_machine(report.versions_of([*options.only, "h2load", "valgrind"], options.sluice))
     rows = []

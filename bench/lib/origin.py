@@ -1,6 +1,7 @@
-"""The origins behind the proxies: one nginx worker that serves bodies from memory, and for HTTP/2
-and gRPC a program of our own."""
+"""The origins behind the proxies: one nginx worker that serves bodies from memory, and programs of our
+own for HTTP/2 and gRPC, and for long-lived streams."""
 
+import json
 import os
 import re
 import subprocess
@@ -99,3 +100,24 @@ class H2Origin(Process):
         """How many requests it has had, these questions not counted."""
         return int(subprocess.run(["nghttp", f"http://127.0.0.1:{self.port}/requests"], check=True,
                                   capture_output=True, text=True).stdout)
+
+
+class StreamOrigin(Process):
+    """bench/stream_origin.cc."""
+
+    def __init__(self, programs, directory, core):
+        self.port, self.h2_port = free_port(), free_port()
+        super().__init__([programs / "sluice_stream_origin", self.port, self.h2_port], core,
+                         directory / "stream_origin.out")
+
+    def __enter__(self):
+        try:
+            wait_for_http(self, self.port, "/counts")
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def counts(self):
+        """{"websockets": how many there were, "closed": on how many the client said Close}."""
+        return json.loads(http_body(self.port, "/counts"))

@@ -27,7 +27,7 @@ http {{
   uwsgi_temp_path {directory}/nginx-uwsgi;
   scgi_temp_path {directory}/nginx-scgi;
   proxy_http_version 1.1;
-  proxy_set_header Connection "";
+  {connection}
   proxy_buffer_size 64k;
   proxy_buffers 4 64k;
   proxy_busy_buffers_size 128k;
@@ -45,6 +45,13 @@ http {{
     location / {{ {forward}; }}
   }}
 }}
+"""
+
+NGINX_KEEP_ALIVE = 'proxy_set_header Connection "";'
+NGINX_UPGRADE = """
+  proxy_set_header Connection upgrade;
+  proxy_set_header Upgrade $http_upgrade;
+  proxy_read_timeout 3600s;
 """
 
 NGINX_LISTEN = {"h1": "", "h2c": "http2", "tls": "ssl http2"}
@@ -136,6 +143,7 @@ def nginx(setup, directory, port, origin_port, same_headers):
     return NGINX.format(
         user=nginx_user(), directory=directory, port=port, origin=origin_port, tls=tls,
         listen=NGINX_LISTEN[setup.downstream], forward=forward,
+        connection=NGINX_UPGRADE if setup.upstream == "websocket" else NGINX_KEEP_ALIVE,
         headers=NGINX_HEADERS if same_headers else "")
 
 
@@ -153,5 +161,5 @@ def nghttpx(setup, directory, port, origin_port, same_headers):
     tls = NGHTTPX_TLS.format(certificate=setup.certificate) if setup.certificate else ""
     return NGHTTPX.format(
         directory=directory, port=port, origin=origin_port, tls=tls,
-        frontend="" if tls else ";no-tls", upstream={"h1": "http/1.1"}.get(setup.upstream, "h2"),
+        frontend="" if tls else ";no-tls", upstream="h2" if setup.upstream == "h2" else "http/1.1",
         headers=NGHTTPX_HEADERS if same_headers else NGHTTPX_NO_HEADERS)

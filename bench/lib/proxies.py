@@ -13,7 +13,7 @@ class Setup:
     """What a proxy is to do in a row of a table."""
 
     downstream: str = "h1"  # or h2c, or tls: h2 and http/1.1 by ALPN
-    upstream: str = "h1"  # or h2, without TLS
+    upstream: str = "h1"  # or h2, without TLS, or websocket, which begins as HTTP/1.1
     certificate: Certificate = None  # for tls
     grpc: bool = False  # all that is asked is gRPC
 
@@ -91,7 +91,7 @@ class Nginx(Proxy):
     @staticmethod
     def can(setup):
         # It speaks HTTP/2 to an origin only as gRPC.
-        return setup.grpc or setup.upstream == "h1"
+        return setup.grpc or setup.upstream != "h2"
 
     def config(self, directory, origin_port):
         return peers.nginx(self.setup, directory, self.port, origin_port,
@@ -117,8 +117,8 @@ class Nghttpx(Proxy):
 
     @staticmethod
     def can(setup):
-        # Cleartext HTTP/1.1 on both sides is not what it is for.
-        return setup.downstream != "h1"
+        # Requests in cleartext HTTP/1.1 on both sides are not what it is for.
+        return setup.downstream != "h1" or setup.upstream == "websocket"
 
     def config(self, directory, origin_port):
         return peers.nghttpx(self.setup, directory, self.port, origin_port,

@@ -5,9 +5,9 @@ import dataclasses
 import pathlib
 from dataclasses import dataclass
 
-from . import h2load, proxies, wrk
+from . import h2load, proxies, websocket_load, wrk
 from .certificates import Certificate, client_conf
-from .origin import H2Origin, Origin
+from .origin import H2Origin, Origin, StreamOrigin
 from .process import cores
 
 
@@ -22,6 +22,7 @@ class Workload:
     upstream: str = "h1"
     certificate: str = None  # of which kind
     message: bool = False  # a gRPC call with one
+    echo_bytes: int = 0  # of each message over a WebSocket; 0: it is none
 
     @property
     def description(self):
@@ -30,7 +31,14 @@ class Workload:
             words += f" x {self.streams} streams"
         if self.certificate:
             words += f", TLS 1.3, {self.certificate} key"
+        if self.echo_bytes:
+            words += f", an echo of {self.echo_bytes} bytes at a time on each"
         return words
+
+    @property
+    def unit(self):
+        """What is counted."""
+        return "message" if self.echo_bytes else "request"
 
 
 CLOSE = ("Connection: close",)
@@ -50,6 +58,7 @@ WORKLOADS = [
     Workload("h1tls-ka", "/1KiB", 64, downstream="tls", certificate="rsa"),
     Workload("handshake-rsa", "/0B", 64, headers=CLOSE, downstream="tls", certificate="rsa"),
     Workload("handshake-ecdsa", "/0B", 64, headers=CLOSE, downstream="tls", certificate="ecdsa"),
+    Workload("websocket", "/websocket", 64, upstream="websocket", echo_bytes=125),
 ]
 
 # A message of 64 bytes behind its prefix: not compressed, the length.
@@ -77,7 +86,9 @@ class Scene:
             h1 = stack.enter_context(Origin(self.directory, self.files, self.load_core))
             h2 = stack.enter_context(H2Origin(
                 self.options.programs / "sluice_h2_origin", self.directory, self.load_core))
-            self.origins = {"h1": h1.port, "h2": h2.port}
+            streams = stack.enter_context(StreamOrigin(
+                self.options.programs, self.directory, self.load_core))
+            self.origins = {"h1": h1.port, "h2": h2.port, "websocket": streams.port}
             self.stack = stack.pop_all()
         return self
 
@@ -106,6 +117,9 @@ class Scene:
 
     def load(self, proxy, workload, seconds):
         """Puts load on a proxy for a while; returns the Result."""
+        if workload.echo_bytes:
+            return websocket_load.run(self.options.programs, proxy.port, workload, seconds,
+                                      self.load_core)
         url = self.url(proxy, workload)
         if workload.streams:
             return h2load.run(url, self.h2load(workload), seconds, self.load_core,
@@ -120,7 +134,7 @@ def add_arguments(parser, default=",".join(workload.name for workload in WORKLOA
                         type=lambda text: text.split(","),
                         help="default: %(default)s")
     parser.add_argument("--programs", default="build/release", type=pathlib.Path,
-                        help="where the HTTP/2 origin is (default: %(default)s)")
+                        help="where origins and load generators of our own are (default: %(default)s)")
     parser.add_argument("-c", "--connections", type=int,
                         help="default: 64, and 16 for downloads and HTTP/2")
 
