@@ -35,6 +35,7 @@ class H2Pipe {
       const ssize_t received = recv(fd_, buffer.data(), buffer.size(), 0);
       if (received < 0 && errno == EINTR) continue;
       if (received < 0 && errno == EAGAIN) return true;
+      reset_ = received < 0;
       if (received <= 0) return false;
       if (nghttp2_session_mem_recv(session_, buffer.data(), static_cast<size_t>(received)) < 0) {
         broken_ = true;
@@ -71,6 +72,7 @@ class H2Pipe {
   }
 
   bool broken() const { return broken_; }
+  bool reset() const { return reset_; }
 
  private:
   static constexpr size_t kEnough = 64 * 1024;
@@ -79,6 +81,7 @@ class H2Pipe {
   nghttp2_session* const session_;
   std::string pending_;  // framed, and not taken by the kernel yet
   bool broken_ = false;
+  bool reset_ = false;
 };
 
 inline nghttp2_nv Field(const char* name, const std::string& value) {

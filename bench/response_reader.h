@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -15,6 +16,10 @@ namespace bench {
 
 class ResponseReader {
  public:
+  // If somebody wants them: the bytes of a chunked body, as they come.
+  std::function<void(std::string_view)> on_body;
+
+  // Makes it ready for another response; `on_body` is gone then.
   void Reset() { *this = ResponseReader(); }
 
   // Takes bytes of the response. The client never pipelines: bytes behind its end are a mistake.
@@ -80,6 +85,7 @@ class ResponseReader {
     if (part_ == Part::kLength) Skip(data, Part::kComplete);
     while (!data.empty() && part_ != Part::kComplete && part_ != Part::kUntilClose) {
       if (part_ == Part::kChunkData) {
+        if (on_body && remaining_ > 2) on_body(data.substr(0, remaining_ - 2));
         Skip(data, Part::kChunkSize);
       } else if (part_ == Part::kChunkSize || part_ == Part::kTrailer) {
         FeedLine(data);

@@ -8,13 +8,15 @@ endfunction()
 sluice_bench_program(drain_client bench/drain_client.cc)
 sluice_bench_program(h2_drain_client bench/h2_drain_client.cc bench/h2_drain_connection.cc)
 sluice_bench_program(h2_origin bench/h2_origin.cc)
+sluice_bench_program(stream_client
+  bench/stream_client.cc bench/stream_client_h1.cc bench/stream_client_h2.cc)
 sluice_bench_program(stream_origin
   bench/stream_origin.cc bench/stream_origin_h1.cc bench/stream_origin_h2.cc)
 target_link_libraries(sluice_stream_origin PRIVATE OpenSSL::Crypto)
 sluice_bench_program(websocket_load bench/websocket_load.cc)
 
 add_custom_target(bench_programs
-  DEPENDS sluice_drain_client sluice_h2_drain_client sluice_h2_origin
+  DEPENDS sluice_drain_client sluice_h2_drain_client sluice_h2_origin sluice_stream_client
     sluice_stream_origin sluice_websocket_load)
 
 # Google Benchmark is optional: `cmake --build <dir> --target bench_micro`.

@@ -63,6 +63,7 @@ endfunction()
 foreach(folder base seams config net http upstream proxy lifecycle admin server cli support)
   sluice_tests(${folder} unit)
 endforeach()
+sluice_tests(bench unit)
 sluice_tests(sim sim)
 # These measure real time on real sockets; alone, a bound on it means something.
 sluice_tests(integration integration RUN_SERIAL TRUE)

@@ -18,24 +18,21 @@ GRPC_CLIENT = pathlib.Path(__file__).parents[1] / "grpc_drain_client.py"
 PYTHON = "/usr/bin/python3"
 
 
-class Load:
-    """Base of them all. A `with` gives one that runs, and ends it."""
+class Client:
+    """A program that prints a mark, and its counts at the end. A `with` gives one that runs, and ends
+    it."""
 
     name = ""
     mark = b"mark\n"
-    share = 1  # of the requests that the bench was asked for: some clients are slow
 
-    def __init__(self, bench, sluice, answered):
-        self.command = self.arguments(bench.options, sluice, max(answered // self.share, 1))
-        self.core = bench.load_core
+    def __init__(self, command, core):
+        self.command = command
+        self.core = core
         self.output = b""
         self.child = None
 
-    def arguments(self, options, sluice, answered):
-        raise NotImplementedError
-
     def counts(self):
-        """{what: how many requests}: sent, answered, and kinds of failure (FAILURES in drain.py)."""
+        """What the last line says."""
         return json.loads(self.output.splitlines()[-1])
 
     def __enter__(self):
@@ -67,6 +64,20 @@ class Load:
         data = os.read(self.child.stdout.fileno(), 65536)
         self.output += data
         return bool(data)
+
+
+class Load(Client):
+    """Base of those that make requests. Their counts are {what: how many requests}: sent, answered,
+    and kinds of failure (is_failure in drain.py)."""
+
+    share = 1  # of the requests that the bench was asked for: some clients are slow
+
+    def __init__(self, bench, sluice, answered):
+        super().__init__(self.arguments(bench.options, sluice, max(answered // self.share, 1)),
+                         bench.load_core)
+
+    def arguments(self, options, sluice, answered):
+        raise NotImplementedError
 
 
 class Http1(Load):
