@@ -105,9 +105,16 @@ class Bench:
                 raise SystemExit(f"bench: {name} still runs {DRAIN_SECONDS} s after its signal:\n"
                                  f"{proxy.process.last_words()}")
             client.wait_for_end()
-            own = json.loads(proxy.report.read_text()) if name == "sluice" else None
             return Outcome(name, client.counts(), exit_code, seconds, origin.counts()["closed"],
-                           own, turns)
+                           read_report(proxy, exit_code) if name == "sluice" else None, turns)
+
+
+def read_report(sluice, exit_code):
+    """What Sluice has written at its end."""
+    if not sluice.report.exists():
+        raise SystemExit(f"bench: sluice has left no drain report, its exit code is {exit_code}:\n"
+                         f"{sluice.process.last_words()}")
+    return json.loads(sluice.report.read_text())
 
 
 def watch_turns(sluice):
