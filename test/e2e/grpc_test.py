@@ -4,6 +4,7 @@ deadlines and cancellation, and what a client is told when something breaks."""
 
 import json
 import struct
+import threading
 
 from lib import BOUND, SluiceTest, main, patience
 from lib.grpc_case import Conversation, GrpcTest
@@ -234,19 +235,26 @@ class OverHttp1(SluiceTest):
                          (caught.exception.code(), caught.exception.details()))
 
     def test_an_upstream_that_breaks_off(self):
+        # A reset overtakes what was read in the same moment, so the end waits for the client.
+        break_off = threading.Event()
+
         def between(exchange):
             self.answer(exchange, self.framed(b"one"), end=b"")
+            break_off.wait(BOUND)
             exchange.close()
 
         def within(exchange):
             self.answer(exchange, self.framed(b"one"), self.framed(b"two")[:6], end=b"")
+            break_off.wait(BOUND)
             exchange.close()
         for script, code in ((between, grpc.StatusCode.UNAVAILABLE),
                              (within, grpc.StatusCode.INTERNAL)):
             with self.subTest(script.__name__):
                 self.server.on("/test.Test/Count", script)
+                break_off.clear()
                 stream = self.client.count()
                 self.assertEqual(b"one", next(stream))
+                break_off.set()
                 with self.assertRaises(grpc.RpcError) as caught:
                     next(stream)
                 self.assertEqual(code, caught.exception.code())
