@@ -563,6 +563,11 @@ class H2WebSocketTest : public H2ClientConnectionTest {
     options.extended_connect = true;
     return options;
   }
+  // Nothing may come before the SETTINGS, the ACK of ours neither.
+  void ConnectWithoutSettings(SimH2Options options) {
+    options.ack_settings = false;
+    Connect(options, /*settings=*/false);
+  }
   TestExchange& PrepareWebSocket() {
     TestExchange& exchange = Prepare("GET", "/chat");
     exchange.request.upgrade = "websocket";
@@ -635,7 +640,7 @@ TEST_F(H2WebSocketTest, AResetEndsIt) {
 }
 
 TEST_F(H2WebSocketTest, ItWaitsForTheSettings) {
-  Connect(Willing(), /*settings=*/false);
+  ConnectWithoutSettings(Willing());
   TestExchange& tunnel = SendWebSocket();
   TestExchange& get = Send("GET", "/");
   EXPECT_EQ(connection->active(), 2u);
@@ -654,7 +659,7 @@ TEST_F(H2WebSocketTest, ItWaitsForTheSettings) {
 }
 
 TEST_F(H2WebSocketTest, AnUpstreamThatDoesNotTakeThem) {
-  Connect({}, /*settings=*/false);
+  ConnectWithoutSettings({});
   TestExchange& early = SendWebSocket();
   EXPECT_FALSE(early.failure);
   Upstream([](auto& u) { u.session().Start(); });
@@ -674,7 +679,7 @@ TEST_F(H2WebSocketTest, AnUpstreamThatDoesNotTakeThem) {
 }
 
 TEST_F(H2WebSocketTest, OneThatWaitsMayBeGivenUp) {
-  Connect(Willing(), /*settings=*/false);
+  ConnectWithoutSettings(Willing());
   TestExchange& given_up = SendWebSocket();
   TestExchange& kept = SendWebSocket();
   Proxy([&] { given_up.Cancel(); });
@@ -687,7 +692,7 @@ TEST_F(H2WebSocketTest, OneThatWaitsMayBeGivenUp) {
 }
 
 TEST_F(H2WebSocketTest, OneThatWaitsWasNotProcessedWhenTheConnectionEnds) {
-  Connect(Willing(), /*settings=*/false);
+  ConnectWithoutSettings(Willing());
   TestExchange& tunnel = SendWebSocket();
   Upstream([](auto& u) { u.Reset(); });
   ExpectFailure(tunnel, Kind::kRefused, "upstream_refused");
