@@ -47,8 +47,6 @@ WebSocketTunnel::WebSocketTunnel(Loop& loop, Owner& owner, ServerStream& client,
   timer_.Set(NextLook());
 }
 
-WebSocketTunnel::~WebSocketTunnel() { metrics_.open.Add(-1); }
-
 // ---- from the client
 
 void WebSocketTunnel::OnClientBytes(std::string_view bytes) {
@@ -288,8 +286,9 @@ void WebSocketTunnel::Over() {
 }
 
 void WebSocketTunnel::Stop() {
-  over_ = true;
+  if (std::exchange(over_, true)) return;
   timer_.Stop();
+  metrics_.open.Add(-1);
 }
 
 void WebSocketTunnel::BecomeOpaque() {

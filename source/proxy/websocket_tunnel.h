@@ -54,7 +54,6 @@ class WebSocketTunnel final : public Deferred {
   // outlive the tunnel, but for `upstream` after OnUpstreamGone.
   WebSocketTunnel(Loop& loop, Owner& owner, ServerStream& client, ClientStream& upstream,
                   const WebSocketConfig& config, bool extensions, WebSocketMetrics& metrics);
-  ~WebSocketTunnel() override;
 
   // Bytes from either side, not empty, and its end. May end the session.
   void OnClientBytes(std::string_view bytes);
@@ -77,7 +76,8 @@ class WebSocketTunnel final : public Deferred {
   // ended here; any other has a last bounded wait, and is then cut by the codec.
   void OnCut();
 
-  // The session is over for a reason from outside: the owner is done with it.
+  // The session is over for a reason from outside: the owner is done with it. What was given may be
+  // gone from here on.
   void Stop();
   bool over() const { return over_; }
 
