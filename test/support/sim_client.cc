@@ -20,7 +20,10 @@ SimClient::SimClient(SimLoop& loop, SimNetwork& network, std::string address)
     }
     if (on_answer) on_answer();
   };
-  reader_.on_tunnel = [this](std::string_view bytes) { tunnel_.append(bytes); };
+  reader_.on_tunnel = [this](std::string_view bytes) {
+    tunnel_.append(bytes);
+    if (on_tunnel) on_tunnel();
+  };
 }
 
 SimClient::~SimClient() { Drop(State::kLeft); }
@@ -153,11 +156,13 @@ void SimClient::AfterRead() {
 void SimClient::OnEof() {
   reader_.FeedEof();
   state_ = State::kEnded;
+  if (on_end) on_end();
 }
 
 void SimClient::OnError(int error) {
   error_ = error;
   Drop(State::kFailed);
+  if (on_end) on_end();
 }
 
 std::string SimClient::complaint() const {

@@ -51,6 +51,9 @@ class SimClient final : private TransportEvents {
 
   // Called after each complete response; may be empty. Must not destroy the client.
   std::function<void()> on_answer;
+  // Called when bytes of a tunnel have come, and when the server has ended or reset the connection.
+  std::function<void()> on_tunnel;
+  std::function<void()> on_end;
 
   // Raw bytes, sent as soon as the connection is open, in order.
   void Send(std::string_view bytes);
