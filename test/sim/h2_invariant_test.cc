@@ -134,6 +134,16 @@ class Scenario {
   }
 
  private:
+  // At the deadline of a drain only a part of its head had come: it is on record without a target.
+  uint64_t CutInHead(const SimH2Client& client, const SimH2Stream& stream) const {
+    if (stream.in.status != 503) return 0;
+    const std::vector<SimLogEntry> entries = sim_.LoggedOf(client.local_address());
+    return static_cast<uint64_t>(
+        std::count_if(entries.begin(), entries.end(), [](const SimLogEntry& entry) {
+          return entry.target.empty() && entry.record.end == StreamEnd::kCut;
+        }));
+  }
+
   void CheckVisitor(const Visitor& visitor, Tally& tally) {
     const SimH2Client& client = visitor.client();
     EXPECT_EQ(client.complaint(), "");
@@ -147,7 +157,7 @@ class Scenario {
       EXPECT_LE(logged_[target], 1u) << "accounted for twice";
       if (stream.in.complete) {
         ++tally["answered"];
-        EXPECT_EQ(logged_[target], 1u) << "answered, and not on record";
+        EXPECT_EQ(logged_[target] + CutInHead(client, stream), 1u) << "answered, and not on record";
         EXPECT_TRUE(stream.in.status != 200 || stream.in.body_as_expected);
       } else if (refused) {
         ++tally["refused by GOAWAY"];
