@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "net/socket_address.h"
 
@@ -33,20 +34,24 @@ void RemoveStaleSocketFile(const SocketAddress& address) {
   }
 }
 
+void SetOptions(const Fd& fd, const SocketAddress& address) {
+  const int on = 1;
+  setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+  setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+  // Accepted sockets inherit it, which saves a call for each of them.
+  setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  if (address.family() == AF_INET6) {
+    setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+  }
+}
+
 Result<Fd> BindOne(const SocketAddress& address, const std::string& text, uint32_t backlog) {
   Fd fd(socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return BindError(text, "socket", errno);
-  const int on = 1;
   if (address.is_unix()) {
     RemoveStaleSocketFile(address);
   } else {
-    setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
-    // Accepted sockets inherit it, which saves a call for each of them.
-    setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    if (address.family() == AF_INET6) {
-      setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-    }
+    SetOptions(fd, address);
   }
   if (bind(fd.get(), address.data(), address.length()) != 0) return BindError(text, "bind", errno);
   if (listen(fd.get(), static_cast<int>(backlog)) != 0) return BindError(text, "listen", errno);
@@ -68,14 +73,31 @@ Result<void> CheckPortIsFree(const SocketAddress& address, const std::string& te
   return {};
 }
 
+// Holds a port, so that `address` names it where it was 0, until others are bound to it by number:
+// only those keep it when they are shut (Listener::Shut).
+Result<Fd> FindPort(SocketAddress* address, const std::string& text) {
+  Fd fd(socket(address->family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd.valid()) return BindError(text, "socket", errno);
+  SetOptions(fd, *address);
+  if (bind(fd.get(), address->data(), address->length()) != 0) {
+    return BindError(text, "bind", errno);
+  }
+  getsockname(fd.get(), address->data(), address->length_out());
+  return fd;
+}
+
 }  // namespace
 
 Result<ListenSockets> BindListenSockets(const std::string& text, uint32_t backlog, size_t count) {
   Result<SocketAddress> parsed = SocketAddress::Parse(text);
   if (!parsed) return tl::unexpected(parsed.error());
   SocketAddress address = *parsed;
+  Fd finder;
   if (!address.is_unix()) {
     if (auto free = CheckPortIsFree(address, text); !free) return tl::unexpected(free.error());
+    auto found = FindPort(&address, text);
+    if (!found) return tl::unexpected(found.error());
+    finder = std::move(*found);
   }
 
   ListenSockets sockets;
@@ -87,9 +109,6 @@ Result<ListenSockets> BindListenSockets(const std::string& text, uint32_t backlo
     }
     Result<Fd> fd = BindOne(address, text, backlog);
     if (!fd) return tl::unexpected(fd.error());
-    if (i == 0 && !address.is_unix()) {
-      getsockname(fd->get(), address.data(), address.length_out());
-    }
     sockets.fds.push_back(std::move(*fd));
   }
   sockets.address = address.ToString();

@@ -21,6 +21,18 @@ constexpr int kLastBatch = 65536;
 // Out of descriptors or memory: accepting again at once would spin.
 constexpr auto kBackoff = std::chrono::milliseconds(50);
 
+// Of a TCP socket; others do not know the option.
+void SetReuseAddress(int fd, bool on) {
+  const int value = on ? 1 : 0;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &value, sizeof(value));
+}
+
+bool IsUnixSocket(int fd) {
+  int domain = 0;
+  socklen_t size = sizeof(domain);
+  return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_UNIX;
+}
+
 }  // namespace
 
 Listener::Listener(UvLoop& loop, Fd fd, OnAccept on_accept, MetricCell& accept_errors)
@@ -35,7 +47,7 @@ Listener::Listener(UvLoop& loop, Fd fd, OnAccept on_accept, MetricCell& accept_e
 Listener::~Listener() { watcher_.reset(); }
 
 void Listener::Pause() {
-  if (state_ == State::kStopped) return;
+  if (state_ == State::kStopped || state_ == State::kShut) return;
   state_ = State::kPaused;
   backoff_.Stop();
   watcher_->Want({});
@@ -47,13 +59,43 @@ void Listener::Resume() {
   watcher_->Want({.read = true});
 }
 
+void Listener::Shut() {
+  if (state_ == State::kStopped || state_ == State::kShut) return;
+  state_ = State::kShut;
+  AcceptAll();
+  // Linux: shutdown ends listening, and what is bound stays bound. Without SO_REUSEADDR nobody else
+  // can bind the address in the meantime; sockets of ours with SO_REUSEPORT are all shut alike.
+  SetReuseAddress(fd_.get(), false);
+  shutdown(fd_.get(), SHUT_RD);
+  // A Unix socket is shared by all workers and keeps its queue.
+  if (IsUnixSocket(fd_.get())) AcceptAll();
+}
+
+bool Listener::Reopen(Fd replacement, uint32_t backlog) {
+  if (state_ != State::kShut) return true;
+  if (replacement.valid()) {
+    watcher_.reset();
+    fd_ = std::move(replacement);
+    watcher_.emplace(loop_, fd_.get(), static_cast<FdEvents&>(*this));
+  }
+  SetReuseAddress(fd_.get(), true);
+  if (listen(fd_.get(), static_cast<int>(backlog)) != 0) return false;
+  state_ = State::kPaused;
+  Resume();
+  return true;
+}
+
 void Listener::Stop() {
   if (state_ == State::kStopped) return;
-  state_ = State::kStopped;
-  backoff_.Stop();
-  Accept(kLastBatch);
+  if (std::exchange(state_, State::kStopped) != State::kShut) AcceptAll();
   watcher_.reset();
   fd_.Close();
+}
+
+void Listener::AcceptAll() {
+  backoff_.Stop();
+  watcher_->Want({});
+  Accept(kLastBatch);
 }
 
 void Listener::OnReady(Readiness) {

@@ -30,17 +30,26 @@ class Listener final : private FdEvents {
   void Pause();
   void Resume();
 
+  // Accepts what is queued now and has the kernel refuse new connections, without giving up the
+  // address. Only from a Listener that was not stopped; Pause and Resume do nothing until Reopen.
+  void Shut();
+
+  // After Shut: listens again, and accepts. A Unix socket that was shut stays so, and needs a new
+  // one in `replacement`. False, with errno, when the kernel does not let it.
+  bool Reopen(Fd replacement, uint32_t backlog);
+
   // Accepts what is queued now and closes the socket. Idempotent.
   void Stop();
 
  private:
-  enum class State : uint8_t { kPaused, kAccepting, kBackingOff, kStopped };
+  enum class State : uint8_t { kPaused, kAccepting, kBackingOff, kShut, kStopped };
 
   void OnReady(Readiness ready) override;
   void OnBackoffOver();
 
   // Accepts up to `most` connections; false when the queue is empty or accepting fails.
   bool Accept(int most);
+  void AcceptAll();
 
   UvLoop& loop_;
   Fd fd_;
