@@ -90,6 +90,11 @@ class ServerCodec {
   // again after a bounded wait, which then ends it.
   virtual void Cut() = 0;
 
+  // Cut for those streams that `concerns` picks and no others; `again`: the bounded wait is over,
+  // and what is still there ends for good. Returns false, and does nothing, where a stream cannot
+  // end without its connection: the host then cuts that.
+  virtual bool CutStreams(const StreamFilter& concerns, bool again) = 0;
+
   virtual size_t stream_count() const = 0;
 
   // Visits the record of each stream in flight.

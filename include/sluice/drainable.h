@@ -11,6 +11,7 @@
 
 #include "base/time.h"
 #include "sluice/handler.h"
+#include "sluice/part_drain.h"
 
 namespace sluice {
 
@@ -48,6 +49,7 @@ struct DrainProgress {
   uint64_t cut_total() const;
   std::vector<Straggler> stragglers;  // the oldest still in flight, and all that were cut; bounded
   std::vector<std::pair<std::string, uint64_t>> in_flight_by_route;
+  std::vector<PartProgress> parts;  // those that are drained by themselves
 
   static constexpr size_t kMaxStragglers = 100;
   void Add(const DrainProgress& other);

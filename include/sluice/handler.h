@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -66,6 +67,9 @@ struct RequestRecord {
   uint8_t attempts = 0;       // H: times the request was sent upstream
   std::string_view waiting_for = "request head";  // C, H: a constant, for the straggler list
 };
+
+// Picks some of the requests in flight.
+using StreamFilter = std::function<bool(const RequestRecord&, const DownstreamInfo&)>;
 
 // The handler's side of one request.
 class RequestReceiver {

@@ -36,8 +36,16 @@ bool Names(std::string_view list, std::string_view method) {
 
 bool HasBegun(Phase phase) { return phase != Phase::kStarting && !IsReady(phase); }
 
-bool IsFromCommandLine(const RequestHead& request) {
-  return request.path.ends_with("?trigger=cli");
+int StatusOf(PartRefusal::Kind kind) {
+  switch (kind) {
+    case PartRefusal::Kind::kUnknownName:
+      return 404;
+    case PartRefusal::Kind::kNotNow:
+      return 409;
+    case PartRefusal::Kind::kFailed:
+      return 500;
+  }
+  return 500;
 }
 
 }  // namespace
@@ -75,7 +83,8 @@ const AdminHandler::Endpoint AdminHandler::kEndpoints[] = {
     {"/tls/reload", "POST", Endpoint::Access::kChange, &AdminHandler::ReloadTls,
      "read certificates, keys and CAs again"},
     {"/drain", "GET, HEAD, POST, DELETE", Endpoint::Access::kPrivate, &AdminHandler::Drain,
-     "GET: phase and progress; POST: begin a drain; DELETE: take it back while lame duck"},
+     "GET: phase and progress; POST: begin a drain; DELETE: take it back while lame duck; "
+     "?listener=, ?route=, ?cluster= or ?endpoint= drains a part, and DELETE undrains it"},
     {"/drain/prestop", "GET, POST", Endpoint::Access::kChange, &AdminHandler::Prestop,
      "begin a drain and answer when its propagation delay has passed"},
 };
@@ -141,8 +150,9 @@ class AdminHandler::Request final : public RequestReceiver, public Deferred {
   Answer answer_;
 };
 
-AdminHandler::AdminHandler(Loop& loop, DrainController& drain, AdminSources sources)
-    : loop_(loop), drain_(drain), sources_(std::move(sources)) {
+AdminHandler::AdminHandler(Loop& loop, DrainController& drain, PartDrainController& part_drain,
+                           AdminSources sources)
+    : loop_(loop), drain_(drain), part_drain_(part_drain), sources_(std::move(sources)) {
   drain_.AddListener([this](Phase from, Phase to) { OnPhase(from, to); });
 }
 
@@ -242,19 +252,32 @@ void AdminHandler::ReloadTls(Request& request) {
 }
 
 void AdminHandler::Drain(Request& request) {
-  if (request.head().method_name == "POST") {
-    BeginDrain(request);
-  } else if (request.head().method_name == "DELETE") {
+  const std::string_view method = request.head().method_name;
+  if (method != "POST" && method != "DELETE") return SendReport(request);
+  const Result<DrainQuery> query = ParseDrainQuery(request.head().path);
+  if (!query) {
+    Refuse(request, 400, query.error().message);
+  } else if (query->part) {
+    ChangePart(request, *query->part);
+  } else if (method == "POST") {
+    BeginDrain(request, query->from_command_line ? DrainTrigger::kCli : DrainTrigger::kAdmin);
+  } else {
     UndoDrain(request);
+  }
+}
+
+void AdminHandler::ChangePart(Request& request, const Part& part) {
+  const bool undo = request.head().method_name == "DELETE";
+  const auto changed = undo ? part_drain_.Undrain(part) : part_drain_.Drain(part);
+  if (!changed) {
+    Refuse(request, StatusOf(changed.error().kind), changed.error().message);
   } else {
     SendReport(request);
   }
 }
 
-void AdminHandler::BeginDrain(Request& request) {
+void AdminHandler::BeginDrain(Request& request, DrainTrigger trigger) {
   const bool begun = HasBegun(drain_.phase());
-  const auto trigger =
-      IsFromCommandLine(request.head()) ? DrainTrigger::kCli : DrainTrigger::kAdmin;
   if (const auto accepted = drain_.Begin(trigger); !accepted) {
     Refuse(request, 409, accepted.error().message);
   } else if (begun) {
@@ -284,7 +307,8 @@ void AdminHandler::Prestop(Request& request) {
 }
 
 void AdminHandler::SendReport(Request& request) {
-  drain_.Report([this, id = request.id()](const DrainReport& report) {
+  drain_.Report([this, id = request.id()](DrainReport report) {
+    report.parts = part_drain_.Describe(report.progress);
     Reply(id, {200, DrainReportJson(report) + "\n", kJson, {}});
   });
 }

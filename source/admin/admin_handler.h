@@ -10,6 +10,7 @@
 //   POST /tls/reload     reads the files of TLS again
 //   GET  /drain          phase and progress, as JSON: the drain report so far
 //   POST /drain          begin a drain; DELETE takes it back, while lame duck
+//   POST /drain?route=x  drain a part: listener, route, cluster or endpoint; DELETE undrains it
 //   GET, POST /drain/prestop   begin a drain, answer when the news has spread: for a preStop hook
 #pragma once
 
@@ -18,7 +19,9 @@
 #include <unordered_map>
 
 #include "admin/admin_sources.h"
+#include "admin/drain_query.h"
 #include "lifecycle/drain.h"
+#include "lifecycle/part_drain.h"
 #include "sluice/handler.h"
 #include "sluice/loop.h"
 
@@ -29,7 +32,8 @@ class AdminHandler : public Handler {
  public:
   // All must outlive this object, which in turn must outlive the streams given to it and the last
   // phase change of `drain`.
-  AdminHandler(Loop& loop, DrainController& drain, AdminSources sources);
+  AdminHandler(Loop& loop, DrainController& drain, PartDrainController& part_drain,
+               AdminSources sources);
   ~AdminHandler() override;
   AdminHandler(const AdminHandler&) = delete;
   AdminHandler& operator=(const AdminHandler&) = delete;
@@ -54,8 +58,9 @@ class AdminHandler : public Handler {
   void Drain(Request& request);
   void Prestop(Request& request);
 
-  void BeginDrain(Request& request);
+  void BeginDrain(Request& request, DrainTrigger trigger);
   void UndoDrain(Request& request);
+  void ChangePart(Request& request, const Part& part);
   void SendReport(Request& request);
   void Reply(uint64_t id, Answer answer);
   void Refuse(Request& request, int status, std::string_view why);
@@ -64,6 +69,7 @@ class AdminHandler : public Handler {
 
   Loop& loop_;
   DrainController& drain_;
+  PartDrainController& part_drain_;
   const AdminSources sources_;
   // By a number that an answer which comes late can ask for in vain.
   std::unordered_map<uint64_t, std::unique_ptr<Request>> requests_;

@@ -34,7 +34,13 @@ Options override the file; --set overrides both and can be given many times:
 
 constexpr char kDrainFooter[] =
     R"(/ready answers 503 at once. Requests are served for the propagation delay, so that load
-balancers can look away; then listeners close, and what is in flight has until the deadline.)";
+balancers can look away; then listeners close, and what is in flight has until the deadline.
+
+A part is drained at once, until --undo: a route or a cluster answers 503, an endpoint is not chosen,
+a listener refuses connections. What is in flight there has until the deadline; the rest is served
+as before, and /ready stays 200.
+  sluice drain --endpoint 10.0.0.7:8080 --wait
+  sluice drain --endpoint 10.0.0.7:8080 --undo)";
 
 constexpr char kAdminHelp[] = "admin of the running process: HOST:PORT or unix:/PATH";
 
@@ -84,11 +90,22 @@ CLI::App* AddDrain(CLI::App* app, DrainCommand* command) {
       ->type_name("ADDR")
       ->capture_default_str();
   auto* wait = drain->add_flag("--wait", command->wait,
-                               "return when the process is gone; exit 3 if requests were cut");
+                               "return when the process is gone, or the part is drained; exit 3 "
+                               "if requests were cut");
   drain
       ->add_flag("--undo", command->undo,
-                 "take a drain back, as long as its propagation delay lasts")
+                 "take a drain back, as long as its propagation delay lasts; a part serves again")
       ->excludes(wait);
+  auto* part = drain->add_option_group("Part", "drain only a part of what is served");
+  for (const std::string scope : {"listener", "route", "cluster", "endpoint"}) {
+    const auto take = [command, scope](const std::string& name) {
+      command->scope = scope;
+      command->name = name;
+    };
+    part->add_option_function<std::string>("--" + scope, take, "only this " + scope)
+        ->type_name(scope == "endpoint" ? "ADDR" : "NAME");
+  }
+  part->require_option(0, 1);
   drain->footer(kDrainFooter);
   return drain;
 }

@@ -31,6 +31,8 @@ struct DrainCommand {
   std::string admin = kDefaultAdmin;
   bool wait = false;
   bool undo = false;
+  std::string scope{};  // "listener", "route", "cluster" or "endpoint"; empty: the process
+  std::string name{};   // of that
 };
 
 struct StatusCommand {

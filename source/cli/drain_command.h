@@ -9,8 +9,9 @@
 
 namespace sluice {
 
-// Begins a drain, or takes it back. With `--wait`: follows it until the process is gone, calling
-// `pause` between two looks. Returns the exit code.
+// Begins a drain of the process or of a part, or takes it back. With `--wait`: follows it until the
+// process is gone, or nothing is left of the part, calling `pause` between two looks. Returns the
+// exit code.
 int RunDrain(const DrainCommand& command, const AdminCaller& admin,
              const std::function<void()>& pause, const Terminal& terminal);
 

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <vector>
 
 #include "lifecycle/exit_code.h"
 
@@ -55,7 +56,53 @@ std::string SlowestText(const Json& json) {
                      Get<std::string>(slowest, "/waiting_for", "?"));
 }
 
+std::vector<PartStatus> Parts(const Json& json) {
+  std::vector<PartStatus> parts;
+  const Json::json_pointer at("/parts");
+  if (!json.contains(at) || !json.at(at).is_array()) return parts;
+  for (const Json& entry : json.at(at)) {
+    if (!entry.is_object()) continue;
+    PartStatus& part = parts.emplace_back();
+    for (const char* scope : {"listener", "route", "cluster", "endpoint"}) {
+      if (!entry.contains(scope)) continue;
+      part.scope = scope;
+      part.name = Get<std::string>(entry, (std::string("/") + scope).c_str(), "?");
+    }
+    part.drained = Get<std::string>(entry, "/state", "") == "drained";
+    part.seconds = Get(entry, "/seconds", 0.0);
+    part.in_flight = Get<uint64_t>(entry, "/in_flight", 0);
+    part.connections = Get<uint64_t>(entry, "/connections", 0);
+    part.cut = Get<uint64_t>(entry, "/cut", 0);
+  }
+  return parts;
+}
+
+std::string StateOf(const PartStatus& part) {
+  return fmt::format("{} {}: {}", part.scope, part.name, part.drained ? "drained" : "draining");
+}
+
+// What is left of it, and what was cut.
+std::string RestOf(const PartStatus& part) {
+  std::string text;
+  if (!part.drained) text += fmt::format(", {} in flight", part.in_flight);
+  if (!part.drained && part.connections > 0) {
+    text += fmt::format(", {} connections", part.connections);
+  }
+  if (part.cut > 0) text += fmt::format(", {} cut", part.cut);
+  return text;
+}
+
 }  // namespace
+
+std::optional<PartStatus> FindPart(const std::string& document, const std::string& scope,
+                                   const std::string& name) {
+  for (const PartStatus& part : Parts(Parse(document))) {
+    if (part.scope == scope && part.name == name) return part;
+  }
+  return std::nullopt;
+}
+
+std::string PartLine(const PartStatus& part) { return StateOf(part) + RestOf(part); }
 
 std::string HumanDuration(double seconds) {
   if (seconds < 0.9995) return fmt::format("{}ms", std::llround(seconds * 1000));
@@ -78,6 +125,9 @@ std::string StatusText(const std::string& document, bool colours) {
   line("in flight", InFlight(json));
   line("connections", std::to_string(Get<uint64_t>(json, "/connections", 0)));
   if (json.contains("stale")) line("note", "the workers did not answer in time; this may be old");
+  for (const PartStatus& part : Parts(json)) {
+    line("part", StateOf(part) + " for " + HumanDuration(part.seconds) + RestOf(part));
+  }
   const auto trigger = Get<std::string>(json, "/trigger", "");
   if (trigger.empty()) return text;
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "cli/admin_client.h"
@@ -18,6 +19,24 @@ std::string StatusText(const std::string& document, bool colours);
 
 // The same in one line, without what changes by itself: "draining, 3 in flight (http1 3)".
 std::string StatusLine(const std::string& document);
+
+// One entry of "parts" in that document.
+struct PartStatus {
+  std::string scope;
+  std::string name;
+  bool drained = false;
+  double seconds = 0;  // in this state
+  uint64_t in_flight = 0;
+  uint64_t connections = 0;
+  uint64_t cut = 0;
+};
+
+// The part that is drained by this name; nothing when it serves.
+std::optional<PartStatus> FindPart(const std::string& document, const std::string& scope,
+                                   const std::string& name);
+
+// What changes of it: "route api: draining, 3 in flight".
+std::string PartLine(const PartStatus& part);
 
 // How much the drain of that document has cut.
 uint64_t CutCount(const std::string& document);

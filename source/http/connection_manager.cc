@@ -12,10 +12,6 @@ namespace {
 // would only hold memory.
 constexpr size_t kMaxFreeStreams = 512;
 
-// Idle connections are closed at this rate at most, so that neither their clients nor this loop
-// meet them all in one millisecond.
-constexpr uint64_t kIdleClosesPerMillisecond = 50;
-
 constexpr std::array<std::string_view, kGoawayStages> kStages = {"notice", "final", "error"};
 
 }  // namespace
@@ -76,9 +72,14 @@ void ConnectionManager::Accept(std::unique_ptr<Transport> transport, ListenerCon
   ++context.open_connections;
   context.connections_total.Add();
   context.connections_open.Add();
+  parts_.OnConnectionOpened(context.name);
   connection->Start();
   // The drain may have begun while this one was in the accept queue.
-  if (Draining(context.direction)) Tell(*connection);
+  if (Draining(context.direction)) {
+    Tell(*connection);
+  } else if (parts_.Has(PartKind::kListener, context.name)) {
+    connection->BeginDrain(NextIdleGraceEnd(context));
+  }
 }
 
 void ConnectionManager::Remove(ServerConnection& connection) {
@@ -88,6 +89,7 @@ void ConnectionManager::Remove(ServerConnection& connection) {
   --connections_open_;
   --context.open_connections;
   context.connections_open.Add(-1);
+  parts_.OnConnectionClosed(context.name);
   loop_.DeleteLater(std::unique_ptr<Deferred>(&connection));
   if (context.on_connection_closed) context.on_connection_closed();
 }
@@ -109,7 +111,9 @@ void ConnectionManager::OnRequestEnd(ListenerContext& context, const RequestHead
   context.bytes_out.Add(static_cast<int64_t>(record.bytes_out));
   const Duration age = loop_.Now() - record.started;
   context.duration.Observe(std::chrono::duration<double>(age).count());
-  if (drain_ && drain_->scope.Includes(context.direction)) {
+  const bool draining = Draining(context.direction);
+  parts_.OnRequestEnd(record, downstream, !draining);
+  if (draining) {
     if (record.end == StreamEnd::kCut) {
       ++progress_.cut[static_cast<size_t>(record.protocol)];
       AddStraggler({record.protocol, context.name, std::string(record.route), downstream.peer, age,
@@ -162,17 +166,15 @@ bool ConnectionManager::Draining(Direction direction) const {
   return drain_ && drain_->scope.Includes(direction);
 }
 
-TimePoint ConnectionManager::NextIdleGraceEnd() {
-  const TimePoint grace = loop_.Now() + drain_->idle_grace;
-  const TimePoint turn = idle_grace_begins_ + drain_->idle_grace +
-                         std::chrono::milliseconds(idle_grace_count_++ / kIdleClosesPerMillisecond);
-  return std::max(grace, turn);
+TimePoint ConnectionManager::NextIdleGraceEnd(const ListenerContext& context) {
+  if (Draining(context.direction)) return idle_grace_->NextEnd(loop_.Now());
+  return parts_.NextIdleGraceEnd(context.name, loop_.Now(), context.options.timeouts.linger);
 }
 
 void ConnectionManager::BeginDrain(const DrainOrder& order, std::function<void()> done) {
   const DrainScope before = drain_ ? drain_->scope : DrainScope{false, false};
   drain_ = order;
-  idle_grace_begins_ = loop_.Now();
+  idle_grace_.emplace(order.idle_grace, loop_.Now());
   connections_.ForEach([&](ServerConnection& connection) {
     const Direction direction = connection.context().direction;
     if (!order.scope.Includes(direction) || before.Includes(direction)) return;
@@ -197,18 +199,18 @@ void ConnectionManager::BeginDrain(const DrainOrder& order, std::function<void()
 
 void ConnectionManager::Tell(ServerConnection& connection) {
   ++progress_.told;
-  connection.BeginDrain(NextIdleGraceEnd());
+  connection.BeginDrain(NextIdleGraceEnd(connection.context()));
 }
 
 void ConnectionManager::TellLongLived(const DrainScope& before) {
   // The last who are told need some time to answer, too.
   const Duration most = (drain_->deadline - loop_.Now()) * 3 / 4;
   const Duration spread = std::max(std::min(drain_->spread, most), Duration::zero());
-  long_lived_.BeginDrain(
+  long_lived_drains_.push_back(&long_lived_.BeginDrain(
       [now = drain_->scope, before](const RequestRecord&, const DownstreamInfo& downstream) {
         return now.Includes(downstream.direction) && !before.Includes(downstream.direction);
       },
-      spread);
+      spread));
 }
 
 // A drain may be asked for again, with a wider scope, while the first is not done: both are told.
@@ -237,12 +239,17 @@ Straggler ConnectionManager::Describe(const ServerConnection& connection,
 void ConnectionManager::Inspect(std::function<void(const DrainProgress&)> report) {
   DrainProgress now = progress_;
   now.connections = connections_open_;
-  now.streams_told = long_lived_.told();
-  now.streams_left = long_lived_.left();
+  for (const LongLivedDrain* drain : long_lived_drains_) {
+    now.streams_told += drain->told;
+    now.streams_left += drain->left;
+  }
+  now.parts = parts_.Progress();
   std::map<std::string_view, uint64_t> by_route;
   auto last = by_route.end();  // one stream's route is most often that of the one before
   connections_.ForEach([&](ServerConnection& connection) {
+    parts_.CountConnection(connection.context().name, now.parts);
     connection.codec().ForEachStream([&](const RequestRecord& record) {
+      parts_.CountRequest(record, connection.info(), now.parts);
       ++now.in_flight[static_cast<size_t>(record.protocol)];
       if (last == by_route.end() || last->first != record.route) {
         last = by_route.try_emplace(record.route).first;

@@ -20,7 +20,9 @@
 #include "http/h1_server_codec.h"
 #include "http/h2_server_codec.h"
 #include "http/http_options.h"
+#include "http/idle_grace.h"
 #include "http/long_lived_streams.h"
+#include "http/part_drains.h"
 #include "http/server_connection.h"
 #include "sluice/drainable.h"
 #include "sluice/handler.h"
@@ -68,6 +70,11 @@ class ConnectionManager final : public Drainable {
   // Where streams are registered that a drain tells one by one.
   LongLivedStreams& long_lived() { return long_lived_; }
 
+  // The parts that are drained by themselves: a PartDrainer drains them, whoever routes asks.
+  PartDrains& parts() { return parts_; }
+
+  bool draining() const { return drain_.has_value(); }
+
   uint64_t connection_count() const { return connections_open_; }
   void ForEachConnection(const std::function<void(ServerConnection&)>& visit);
 
@@ -84,7 +91,7 @@ class ConnectionManager final : public Drainable {
   H2StreamPool& h2_streams() { return h2_streams_; }
   Gate::Pass EnterGate(Direction direction) { return gate(direction).Enter(); }
   bool ShouldAdviseClose();
-  TimePoint NextIdleGraceEnd();
+  TimePoint NextIdleGraceEnd(const ListenerContext& context);
   void OnRequestBegin(ListenerContext& context, RequestRecord& record);
   void OnRequestEnd(ListenerContext& context, const RequestHead& request, RequestRecord& record,
                     const DownstreamInfo& downstream);
@@ -106,6 +113,7 @@ class ConnectionManager final : public Drainable {
   H1StreamPool h1_streams_;
   H2StreamPool h2_streams_;
   LongLivedStreams long_lived_;
+  PartDrains parts_;
   std::array<Gate, 2> gates_;  // by Direction; a pass for each open connection
   std::array<std::vector<std::function<void()>>, 2> waiting_;  // for a gate to be empty
   IntrusiveList<ServerConnection, ConnectionTag> connections_;
@@ -116,8 +124,8 @@ class ConnectionManager final : public Drainable {
 
   std::optional<LameDuckOrder> lame_duck_;
   std::optional<DrainOrder> drain_;
-  TimePoint idle_grace_begins_{};
-  uint64_t idle_grace_count_ = 0;  // of connections that were given an end of their grace
+  std::optional<IdleGrace> idle_grace_;             // of the drain
+  std::vector<LongLivedDrain*> long_lived_drains_;  // that belong to the drain
   DrainProgress progress_;  // what happened since the drain began; never what is in flight now
 };
 

@@ -27,6 +27,7 @@ class H1ServerCodec final : public ServerCodec, private H1Events {
   void OnTimeout(Expecting expecting) override;
   bool BeginDrain() override;
   void Cut() override;
+  bool CutStreams(const StreamFilter&, bool) override { return false; }
   size_t stream_count() const override { return stream_ && stream_->in_flight_ ? 1 : 0; }
   void ForEachStream(const std::function<void(const RequestRecord&)>& visit) const override;
 

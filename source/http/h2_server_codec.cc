@@ -353,6 +353,14 @@ void H2ServerCodec::Cut() {
   host_.Drop(true);
 }
 
+bool H2ServerCodec::CutStreams(const StreamFilter& concerns, bool again) {
+  for (H2ServerStream* stream : Open()) {
+    const bool there = stream->in_flight_ && !stream->buried_;
+    if (there && concerns(stream->record_, host_.downstream())) CutStream(*stream, again);
+  }
+  return true;
+}
+
 void H2ServerCodec::CutStream(H2ServerStream& stream, bool again) {
   if (stream.receiver_ != nullptr) stream.receiver_->OnCut();
   if (!stream.in_flight_ || stream.buried_) return;

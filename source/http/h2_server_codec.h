@@ -38,6 +38,7 @@ class H2ServerCodec final : public ServerCodec,
   void OnTimeout(Expecting expecting) override;
   bool BeginDrain() override;
   void Cut() override;
+  bool CutStreams(const StreamFilter& concerns, bool again) override;
   size_t stream_count() const override { return in_flight_; }
   void ForEachStream(const std::function<void(const RequestRecord&)>& visit) const override;
 

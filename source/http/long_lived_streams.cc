@@ -41,7 +41,7 @@ void LongLivedStreams::Remove(LongLivedStream& stream) {
   stream.Unlink();
   if (LongLivedDrain* const drain = std::exchange(stream.drain_, nullptr)) {
     --drain->waiting;
-    ++left_;
+    ++drain->left;
   }
 }
 
@@ -109,9 +109,9 @@ void LongLivedStreams::TellSome(LongLivedDrain& drain, TimePoint now) {
     stream.Unlink();
     stream.drain_ = nullptr;
     --drain.waiting;
-    ++told_;
+    ++drain.told;
     if (stream.Tell()) continue;
-    --told_;
+    --drain.told;
     Enqueue(stream, drain);
   }
 }

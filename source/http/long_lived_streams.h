@@ -38,15 +38,14 @@ class LongLivedStream : public ListHook<LongLivedTag> {
   struct LongLivedDrain* drain_ = nullptr;  // in whose line it stands
 };
 
-// Picks the streams that a drain concerns.
-using StreamFilter = std::function<bool(const RequestRecord&, const DownstreamInfo&)>;
-
 // A drain of some of them.
 struct LongLivedDrain {
   StreamFilter concerns;
   TimePoint until{};  // when the last of those that were there at its beginning is told
   size_t waiting = 0;
   double due = 0;  // less than one
+  uint64_t told = 0;
+  uint64_t left = 0;  // ended while they stood in line
   IntrusiveList<LongLivedStream, LongLivedTag> line;
 };
 
@@ -67,9 +66,6 @@ class LongLivedStreams {
   // Taken back: who is still in line stays, unless another drain concerns it. `drain` is gone.
   void EndDrain(LongLivedDrain& drain);
 
-  uint64_t told() const { return told_; }
-  uint64_t left() const { return left_; }  // ended while they stood in line
-
  private:
   void Assign(LongLivedStream& stream);
   void Enqueue(LongLivedStream& stream, LongLivedDrain& drain);
@@ -80,8 +76,6 @@ class LongLivedStreams {
   Timer tick_;
   IntrusiveList<LongLivedStream, LongLivedTag> home_;
   std::list<LongLivedDrain> drains_;
-  uint64_t told_ = 0;
-  uint64_t left_ = 0;
 };
 
 }  // namespace sluice

@@ -70,7 +70,7 @@ void ServerConnection::OnReady() {
     // Its request is a round trip away, and the handshake has shown how long that may be.
     const TimePoint round_trip = loop().Now() + (loop().Now() - accepted_at_);
     state_ = State::kIdleGrace;
-    timer_.Set(std::max(manager_.NextIdleGraceEnd(), round_trip));
+    timer_.Set(std::max(manager_.NextIdleGraceEnd(context_), round_trip));
   }
 }
 
@@ -188,7 +188,7 @@ void ServerConnection::OnProgress(Expecting expecting) {
   if (expecting == Expecting::kResponseTaken) untaken_at_last_look_ = transport_->untaken_bytes();
   if (draining_ && idle) {
     state_ = State::kIdleGrace;
-    timer_.Set(manager_.NextIdleGraceEnd());
+    timer_.Set(manager_.NextIdleGraceEnd(context_));
     return;
   }
   const Duration limit = LimitFor(expecting);
@@ -314,6 +314,14 @@ void ServerConnection::BeginDrain(TimePoint idle_grace_over) {
     state_ = State::kIdleGrace;
     timer_.Set(idle_grace_over);
   }
+}
+
+void ServerConnection::CutStreams(const StreamFilter& concerns, bool again) {
+  if (cut_ || !open()) return;
+  bool some = false;
+  codec_->ForEachStream(
+      [&](const RequestRecord& record) { some = some || concerns(record, info_); });
+  if (some && !codec_->CutStreams(concerns, again)) Cut();
 }
 
 void ServerConnection::Cut() {

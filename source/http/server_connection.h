@@ -58,10 +58,15 @@ class ServerConnection final : public Deferred,
   // bound is dropped.
   void Cut();
 
+  // The same for those streams that `concerns` picks, and for the connection only where it carries
+  // one at a time; `again`: see ServerCodec::CutStreams.
+  void CutStreams(const StreamFilter& concerns, bool again);
+
   const ListenerContext& context() const { return context_; }
   const ServerCodec& codec() const { return *codec_; }
   const DownstreamInfo& info() const { return info_; }
 
+  bool cut() const { return cut_; }
   TimePoint accepted_at() const { return accepted_at_; }
   uint64_t requests() const { return requests_; }  // begun on it
 

@@ -19,6 +19,18 @@ std::pair<std::string, std::string> ProtocolLabel(size_t protocol) {
 
 }  // namespace
 
+MetricHistogram& DrainDuration(MetricShard& metrics, std::string_view scope) {
+  return metrics.Histogram("sluice_drain_duration_seconds",
+                           "Time from the trigger of a drain to its end",
+                           {{"scope", std::string(scope)}});
+}
+
+MetricCell& DrainCut(MetricShard& metrics, Protocol protocol, CutReason reason) {
+  return metrics.Counter("sluice_drain_cut_total", "Requests in flight that a drain ended by force",
+                         {ProtocolLabel(static_cast<size_t>(protocol)),
+                          {"reason", std::string(CutReasonName(reason))}});
+}
+
 DrainLedger::Cells DrainLedger::MakeCells(MetricShard& metrics) {
   Cells cells{};
   for (size_t i = 0; i < kPhaseCount; ++i) {
@@ -31,9 +43,7 @@ DrainLedger::Cells DrainLedger::MakeCells(MetricShard& metrics) {
         &metrics.Counter("sluice_phase_overrun_total",
                          "Phases left behind before their work was done", PhaseLabel(i));
   }
-  cells.drain_duration =
-      &metrics.Histogram("sluice_drain_duration_seconds",
-                         "Time from the trigger of a drain to its end", {{"scope", "process"}});
+  cells.drain_duration = &DrainDuration(metrics, "process");
   for (size_t i = 0; i < kProtocolCount; ++i) {
     cells.in_flight_at_start[i] =
         &metrics.Gauge("sluice_drain_inflight_at_start",
@@ -42,10 +52,8 @@ DrainLedger::Cells DrainLedger::MakeCells(MetricShard& metrics) {
                                         "Requests in flight, counted while a drain is under way",
                                         {ProtocolLabel(i)});
     for (size_t reason = 0; reason < kCutReasonCount; ++reason) {
-      cells.cut[reason][i] = &metrics.Counter(
-          "sluice_drain_cut_total", "Requests in flight that a drain ended by force",
-          {ProtocolLabel(i),
-           {"reason", std::string(CutReasonName(static_cast<CutReason>(reason)))}});
+      cells.cut[reason][i] =
+          &DrainCut(metrics, static_cast<Protocol>(i), static_cast<CutReason>(reason));
     }
   }
   return cells;

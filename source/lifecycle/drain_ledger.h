@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <string_view>
 #include <vector>
 
 #include "base/metrics.h"
@@ -12,6 +13,11 @@
 #include "sluice/drainable.h"
 
 namespace sluice {
+
+// The numbers that the drain of the process and those of parts have in common. `scope` is
+// "process", or the kind of the part.
+MetricHistogram& DrainDuration(MetricShard& metrics, std::string_view scope);
+MetricCell& DrainCut(MetricShard& metrics, Protocol protocol, CutReason reason);
 
 // Control thread only.
 class DrainLedger {

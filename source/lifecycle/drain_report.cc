@@ -94,6 +94,23 @@ Json StragglersJson(std::vector<Straggler> stragglers) {
   return json;
 }
 
+Json PartsJson(const std::vector<PartReport>& parts) {
+  Json json = Json::array();
+  for (const PartReport& part : parts) {
+    const PartProgress& progress = part.progress;
+    Json entry = {{PartKindName(progress.part.kind), progress.part.name},
+                  {"state", part.state == PartState::kDrained ? "drained" : "draining"},
+                  {"seconds", Seconds(part.age)},
+                  {"in_flight", progress.in_flight},
+                  {"told", progress.told},
+                  {"left", progress.left},
+                  {"cut", progress.cut_total()}};
+    if (progress.part.kind == PartKind::kListener) entry["connections"] = progress.connections;
+    json.push_back(std::move(entry));
+  }
+  return json;
+}
+
 }  // namespace
 
 std::string_view DrainTriggerName(DrainTrigger trigger) {
@@ -128,6 +145,7 @@ std::string DrainReportJson(const DrainReport& report, int indent) {
   json["in_flight"] = InFlightJson(report.progress.in_flight, report.progress.in_flight_by_route);
   json["connections"] = report.progress.connections;
   if (report.stale) json["stale"] = true;
+  if (report.parts) json["parts"] = PartsJson(*report.parts);
   if (report.trigger) {
     json["started"] = Iso8601(report.started);
     json["duration_seconds"] = Seconds(report.duration);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "lifecycle/part_report.h"
 #include "lifecycle/phase.h"
 #include "sluice/drainable.h"
 #include "sluice/result.h"
@@ -48,6 +49,9 @@ struct DrainReport {
   DrainProgress progress;
   bool stale = false;
   CutCounts cut{};  // while the drain runs, what is cut counts under its order's reason
+
+  // The parts that are drained by themselves; nothing where that is not asked for.
+  std::optional<std::vector<PartReport>> parts;
 
   uint64_t cut_total() const;
   bool fits_grace_period() const { return duration <= grace_period; }

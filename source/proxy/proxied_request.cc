@@ -68,7 +68,9 @@ void ProxiedRequest::Connect(Replay replay) {
     OnNoConnection(ConnectFailure::kNoEndpoint);
     return;
   }
-  stream_->record().endpoint = lease_.pool().address();
+  const std::string_view before =
+      std::exchange(stream_->record().endpoint, lease_.pool().address());
+  if (before != lease_.pool().address()) proxy_.parts().OnEndpointLeft(before);
   if (has_body_) stream_->PauseRequest();
   lease_.pool().Acquire(*this, {.replay = replay, .checked = !safe_to_repeat_});
 }

@@ -10,6 +10,8 @@ namespace {
 
 constexpr size_t kMaxFreeRequests = 512;
 
+constexpr std::string_view kDrainingText = "503 Service Unavailable: draining\n";
+
 void Refuse(ServerStream& stream, int status, std::string_view detail, std::string_view text) {
   stream.record().detail = detail;
   SendLocalReply(stream, status, text);
@@ -60,7 +62,9 @@ void Proxy::OnRequest(ServerStream& stream, bool end_stream) {
     return;
   }
   stream.record().route = route->name();
-  if (route->redirect() != nullptr) {
+  if (around_.parts.Has(PartKind::kRoute, route->name())) {
+    Refuse(stream, 503, kPartDraining, kDrainingText);
+  } else if (route->redirect() != nullptr) {
     Redirected(stream, *route);
   } else if (route->direct_response() != nullptr) {
     Answer(stream, *route);
@@ -91,14 +95,30 @@ void Proxy::Answer(ServerStream& stream, const Route& route) {
 }
 
 void Proxy::Forward(ServerStream& stream, const Route& route, bool end_stream) {
-  const auto& choices = route.clusters();
-  Cluster& cluster = *around_.clusters.at(choices[route.PickCluster(loop().random())].cluster);
-  if (LacksKeyForHttp2(stream.request(), cluster)) {
+  Cluster* const cluster = PickCluster(route);
+  if (cluster == nullptr) {
+    Refuse(stream, 503, kPartDraining, kDrainingText);
+    return;
+  }
+  if (LacksKeyForHttp2(stream.request(), *cluster)) {
     RefuseHandshake(stream);
     return;
   }
   std::unique_ptr<ProxiedRequest> request = free_requests_.Acquire(*this);
-  request.release()->Start(stream, route, cluster, end_stream);  // it recycles itself
+  request.release()->Start(stream, route, *cluster, end_stream);  // it recycles itself
+}
+
+// Null when all that the route has are drained.
+Cluster* Proxy::PickCluster(const Route& route) {
+  std::optional<size_t> index;
+  if (around_.parts.drains().empty()) {
+    index = route.PickCluster(loop().random());
+  } else {
+    index = route.PickCluster(loop().random(), [this](const std::string& name) {
+      return !around_.parts.Has(PartKind::kCluster, name);
+    });
+  }
+  return index ? around_.clusters.at(route.clusters()[*index].cluster).get() : nullptr;
 }
 
 void Proxy::Recycle(ProxiedRequest& request) {

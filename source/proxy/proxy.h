@@ -10,6 +10,7 @@
 #include "base/budget.h"
 #include "base/object_pool.h"
 #include "http/long_lived_streams.h"
+#include "http/part_drains.h"
 #include "proxy/forwarding.h"
 #include "proxy/router.h"
 #include "proxy/websocket_tunnel.h"
@@ -36,6 +37,7 @@ class Proxy final : public Handler {
     LongLivedStreams& long_lived;
     WebSocketMetrics& websocket_metrics;
     Budget& websockets;
+    PartDrains& parts;
   };
   explicit Proxy(const Surroundings& surroundings);
   ~Proxy() override;
@@ -48,12 +50,14 @@ class Proxy final : public Handler {
   LongLivedStreams& long_lived() { return around_.long_lived; }
   WebSocketMetrics& websocket_metrics() { return around_.websocket_metrics; }
   Budget& websockets() { return around_.websockets; }
+  PartDrains& parts() { return around_.parts; }
   void Recycle(ProxiedRequest& request);
 
  private:
   void Redirected(ServerStream& stream, const Route& route);
   void Answer(ServerStream& stream, const Route& route);
   void Forward(ServerStream& stream, const Route& route, bool end_stream);
+  Cluster* PickCluster(const Route& route);
 
   const Surroundings around_;
   ObjectPool<ProxiedRequest> free_requests_;

@@ -76,6 +76,21 @@ size_t Route::PickWeighted(Random& random) const {
   return index;
 }
 
+std::optional<size_t> Route::PickCluster(
+    Random& random, const std::function<bool(const std::string&)>& usable) const {
+  std::vector<uint64_t> weights;
+  uint64_t total = 0;
+  for (const WeightedCluster& cluster : config_.clusters) {
+    weights.push_back(usable(cluster.cluster) ? cluster.weight : 0);
+    total += weights.back();
+  }
+  if (total == 0) return std::nullopt;
+  uint64_t left = random.Below(total);
+  size_t index = 0;
+  while (left >= weights[index]) left -= weights[index++];
+  return index;
+}
+
 std::string_view Route::Location(const RequestHead& head, Arena& arena) const {
   const Redirect& redirect = *config_.redirect;
   const std::string_view scheme = redirect.scheme.empty() ? head.scheme : redirect.scheme;

@@ -4,7 +4,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -50,6 +52,10 @@ class Route {
   size_t PickCluster(Random& random) const {
     return config_.clusters.size() == 1 ? 0 : PickWeighted(random);
   }
+
+  // The same among those that `usable` lets through; nothing when all of them have no weight.
+  std::optional<size_t> PickCluster(Random& random,
+                                    const std::function<bool(const std::string&)>& usable) const;
 
   // The value of Location for redirect(), which must be set; lives in `arena`, or is the route's.
   // Absolute, so that a path such as "//evil.example" cannot be taken for a host. The scheme, host

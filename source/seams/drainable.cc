@@ -60,6 +60,16 @@ void DrainProgress::Add(const DrainProgress& other) {
       same->second += count;
     }
   }
+
+  for (const PartProgress& part : other.parts) {
+    auto same = std::find_if(parts.begin(), parts.end(),
+                             [&](const PartProgress& mine) { return mine.part == part.part; });
+    if (same == parts.end()) {
+      parts.push_back(part);
+    } else {
+      same->Add(part);
+    }
+  }
 }
 
 }  // namespace sluice

@@ -1,7 +1,11 @@
 #include "server/listening_port.h"
 
+#include <cerrno>
+#include <cstring>
+#include <string>
 #include <utility>
 
+#include "base/log.h"
 #include "http/local_reply.h"
 
 namespace sluice {
@@ -19,13 +23,15 @@ void ListeningPort::Overloaded::OnRequest(ServerStream& stream, bool) {
 
 ListeningPort::ListeningPort(const ListenerConfig& config, const Snapshot::Listener& compiled,
                              Fd fd, ConnectionBudgets budgets, const Services& services)
-    : on_overload_(config.on_overload),
+    : config_(config),
+      on_overload_(config.on_overload),
       budgets_(budgets),
       connections_(services.connections),
       loop_(services.loop),
       websocket_metrics_(services.shard, config.name),
       proxy_({services.loop, *compiled.router, *compiled.forwarding, services.clusters,
-              services.connections.long_lived(), websocket_metrics_, budgets.websockets}),
+              services.connections.long_lived(), websocket_metrics_, budgets.websockets,
+              services.connections.parts()}),
       context_(config.name, services.shard),
       rejecting_(config.name, services.shard),
       over_limit_(services.shard.Counter(
@@ -51,10 +57,28 @@ ListeningPort::ListeningPort(const ListenerConfig& config, const Snapshot::Liste
 }
 
 void ListeningPort::StopAccepting() {
+  PrepareToStop();
+  listener_.Stop();
+}
+
+void ListeningPort::RefuseConnections() {
+  PrepareToStop();
+  listener_.Shut();
+}
+
+void ListeningPort::PrepareToStop() {
   stopping_ = true;
   retry_.Stop();
   if (parked_) OnAccept(std::move(parked_));
-  listener_.Stop();
+}
+
+void ListeningPort::AcceptAgain() {
+  stopping_ = false;
+  if (listener_.Reopen(std::move(replacement_), config_.backlog)) return;
+  LogEvent(Level::kError, "listen_failed",
+           {{"listener", config_.name},
+            {"error", std::string("cannot listen on ") + config_.address +
+                          " again: " + std::strerror(errno)}});
 }
 
 bool ListeningPort::TryTake() {

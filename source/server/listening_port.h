@@ -6,6 +6,8 @@
 
 #include <memory>
 #include <optional>
+#include <string_view>
+#include <utility>
 
 #include "base/budget.h"
 #include "http/connection_manager.h"
@@ -38,6 +40,7 @@ class ListeningPort {
   ListeningPort(const ListeningPort&) = delete;
 
   Direction direction() const { return context_.direction; }
+  std::string_view name() const { return context_.name; }
 
   void StartAccepting() { listener_.Resume(); }
 
@@ -47,6 +50,12 @@ class ListeningPort {
   // Empties the accept queue into the connection manager, then closes the socket.
   void StopAccepting();
 
+  // The same, but the address stays taken, and new connections are refused until AcceptAgain.
+  void RefuseConnections();
+  void AcceptAgain();
+  // What AcceptAgain needs on a Unix socket.
+  void SetSocket(Fd socket) { replacement_ = std::move(socket); }
+
  private:
   // Answers every request with 503 on connections that are over the limit.
   class Overloaded final : public Handler {
@@ -54,6 +63,7 @@ class ListeningPort {
     void OnRequest(ServerStream& stream, bool end_stream) override;
   };
 
+  void PrepareToStop();
   std::unique_ptr<Transport> Secured(std::unique_ptr<Transport> transport);
   void OnAccept(std::unique_ptr<Transport> transport);
   bool TryTake();  // a place in both budgets
@@ -62,6 +72,7 @@ class ListeningPort {
   void OnClosed();
   void OnRetry();
 
+  const ListenerConfig& config_;
   const OverloadAction on_overload_;
   ConnectionBudgets budgets_;
   ConnectionManager& connections_;
@@ -79,6 +90,7 @@ class ListeningPort {
   // Nothing of it is read until there is a place.
   std::unique_ptr<Transport> parked_;
   Listener listener_;
+  Fd replacement_;
   bool stopping_ = false;
 };
 

@@ -113,6 +113,8 @@ Result<void> Server::BindListeners() {
     Worker& worker = *workers_.back();
     remotes_.push_back(
         std::make_unique<RemoteDrainable>(control_, worker.loop(), worker.connections()));
+    part_remotes_.push_back(
+        std::make_unique<RemotePartDrainable>(control_, worker.loop(), worker.part_drainer()));
   }
   return {};
 }
@@ -147,6 +149,36 @@ void Server::BuildTlsReloader() {
       std::make_unique<TlsReloader>(control_, snapshot_, std::move(publish), control_shard_);
 }
 
+void Server::BuildPartDrain() {
+  PartDrainController::Surroundings around{
+      .loop = control_,
+      .process = *drain_,
+      .workers = {},
+      .metrics = control_shard_,
+      .before_undrain = [this](const Part& part) { return BindAgain(part); }};
+  for (const auto& remote : part_remotes_) around.workers.push_back(remote.get());
+  part_drain_ = std::make_unique<PartDrainController>(
+      snapshot_->config.drain, PartNamesOf(snapshot_->config), std::move(around));
+}
+
+// A Unix socket that was shut cannot listen again: a new one takes its place.
+Result<void> Server::BindAgain(const Part& part) {
+  if (part.kind != PartKind::kListener) return {};
+  const auto& listeners = snapshot_->config.listeners;
+  for (size_t i = 0; i < listeners.size(); ++i) {
+    const ListenerConfig& listener = listeners[i];
+    if (listener.name != part.name || !listener.address.starts_with("unix:")) continue;
+    auto bound = BindListenSockets(listener.address, listener.backlog, workers_.size());
+    if (!bound) return tl::unexpected(bound.error());
+    for (size_t w = 0; w < workers_.size(); ++w) {
+      auto socket = std::make_shared<Fd>(std::move(bound->fds[w]));
+      workers_[w]->loop().Post(
+          [&worker = *workers_[w], i, socket] { worker.SetSocket(i, std::move(*socket)); });
+    }
+  }
+  return {};
+}
+
 Result<void> Server::BuildControl() {
   BuildTlsReloader();
   const Config& config = snapshot_->config;
@@ -165,6 +197,8 @@ Result<void> Server::BuildControl() {
   });
   ReportTurns();
 
+  BuildPartDrain();
+
   auto signals = Signals::Install(
       control_.uv(), {.stop =
                           [this](DrainTrigger trigger) {
@@ -180,7 +214,7 @@ Result<void> Server::BuildControl() {
              {{"version", kVersion}, {"revision", kRevision}})
       .Set(1);
   if (config.admin.address.empty()) return {};
-  admin_ = std::make_unique<AdminHandler>(control_, *drain_, MakeAdminSources());
+  admin_ = std::make_unique<AdminHandler>(control_, *drain_, *part_drain_, MakeAdminSources());
   auto port = ControlPort::Open(control_, "admin", config.admin.address, *admin_, control_shard_);
   if (!port) return tl::unexpected(port.error());
   admin_port_ = std::move(*port);

@@ -15,11 +15,13 @@
 #include "base/metrics.h"
 #include "lifecycle/drain.h"
 #include "lifecycle/fan_out.h"
+#include "lifecycle/part_drain.h"
 #include "lifecycle/signals.h"
 #include "net/uv_loop.h"
 #include "server/control_port.h"
 #include "server/embedded_origin.h"
 #include "server/remote_drainable.h"
+#include "server/remote_part_drainable.h"
 #include "server/tls_reloader.h"
 #include "server/worker.h"
 #include "sluice/result.h"
@@ -59,6 +61,8 @@ class Server {
   void CollectConnections(std::function<void(std::vector<ConnectionRecord>)> reply);
   void ReopenLogs();
   void BuildTlsReloader();
+  void BuildPartDrain();
+  Result<void> BindAgain(const Part& part);
   void OnHangUp();
   void Flush(std::function<void()> done);
   void Release(std::function<void()> done);
@@ -75,9 +79,11 @@ class Server {
   std::vector<std::string> addresses_;  // of the listeners, as bound
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::unique_ptr<RemoteDrainable>> remotes_;
+  std::vector<std::unique_ptr<RemotePartDrainable>> part_remotes_;
   std::unique_ptr<TlsReloader> tls_reloader_;
   std::unique_ptr<FanOut> fan_out_;
   std::unique_ptr<DrainController> drain_;
+  std::unique_ptr<PartDrainController> part_drain_;
   std::unique_ptr<AdminHandler> admin_;
   std::unique_ptr<ControlPort> admin_port_;
   std::unique_ptr<Signals> signals_;

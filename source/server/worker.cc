@@ -17,11 +17,13 @@ Worker::Worker(std::shared_ptr<const Snapshot> snapshot, std::vector<Fd> sockets
       shard_(surroundings.shard),
       loop_(seed),
       dialer_(loop_),
-      connections_(loop_, surroundings.shard, [this](const DrainScope& scope) {
-        for (const auto& port : ports_) {
-          if (scope.Includes(port->direction())) port->StopAccepting();
-        }
-      }) {
+      connections_(loop_, surroundings.shard,
+                   [this](const DrainScope& scope) {
+                     for (const auto& port : ports_) {
+                       if (scope.Includes(port->direction())) port->StopAccepting();
+                     }
+                   }),
+      part_drainer_(connections_, [this](const Part& part, bool work) { SwitchPart(part, work); }) {
   const Config& config = snapshot_->config;
   if (snapshot_->access_log_line != nullptr && surroundings.log != nullptr) {
     access_log_ = std::make_unique<AccessLog>(
@@ -45,6 +47,26 @@ Worker::Worker(std::shared_ptr<const Snapshot> snapshot, std::vector<Fd> sockets
 }
 
 Worker::~Worker() = default;
+
+// A route or a cluster gets no new work because the proxies ask for it before they choose.
+void Worker::SwitchPart(const Part& part, bool work) {
+  switch (part.kind) {
+    case PartKind::kListener:
+      for (const auto& port : ports_) {
+        if (port->name() != part.name) continue;
+        work ? port->AcceptAgain() : port->RefuseConnections();
+      }
+      break;
+    case PartKind::kRoute:
+      break;
+    case PartKind::kCluster:
+      clusters_.at(part.name)->SetDrained(!work);
+      break;
+    case PartKind::kEndpoint:
+      for (const auto& [name, cluster] : clusters_) cluster->SetEndpointDrained(part.name, !work);
+      break;
+  }
+}
 
 Dialer& Worker::DialerFor(size_t cluster, MetricShard& shard) {
   secure_dialers_.emplace_back();

@@ -10,6 +10,7 @@
 #include "admin/admin_sources.h"
 #include "base/log_writer.h"
 #include "base/metrics.h"
+#include "http/part_drainer.h"
 #include "net/fd.h"
 #include "net/socket_dialer.h"
 #include "net/tls_dialer.h"
@@ -55,6 +56,9 @@ class Worker {
 
   // Worker thread only.
   ConnectionManager& connections() { return connections_; }
+  PartDrainer& part_drainer() { return part_drainer_; }
+  // For a listener on a Unix socket that is about to be undrained.
+  void SetSocket(size_t listener, Fd socket) { ports_[listener]->SetSocket(std::move(socket)); }
   std::vector<ConnectionRecord> DescribeConnections(uint32_t worker_index);
   // Certificates have changed: for connections from now on.
   void SetTls(size_t listener, std::shared_ptr<const TlsServerContext> context);
@@ -70,6 +74,7 @@ class Worker {
     TlsDialer dialer;
   };
 
+  void SwitchPart(const Part& part, bool work);
   Dialer& DialerFor(size_t cluster, MetricShard& shard);
 
   std::shared_ptr<const Snapshot> snapshot_;
@@ -81,6 +86,7 @@ class Worker {
   ClusterMap clusters_;
   std::vector<std::unique_ptr<ListeningPort>> ports_;
   ConnectionManager connections_;  // its connections refer to the ports
+  PartDrainer part_drainer_;
   std::function<void()> stopped_;
   std::thread thread_;
 };

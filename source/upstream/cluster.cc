@@ -46,6 +46,24 @@ bool Cluster::TryReplay() {
   return true;
 }
 
+void Cluster::SetEndpointDrained(std::string_view address, bool drained) {
+  for (size_t i = 0; i < pools_.size(); ++i) {
+    if (pools_[i]->address() == address) loads_[i].usable = !drained;
+  }
+  UpdatePools();
+}
+
+void Cluster::SetDrained(bool drained) {
+  drained_ = drained;
+  UpdatePools();
+}
+
+void Cluster::UpdatePools() {
+  for (size_t i = 0; i < pools_.size(); ++i) {
+    pools_[i]->SetDraining(drained_ || !loads_[i].usable);
+  }
+}
+
 void Cluster::CloseIdle() {
   for (const auto& pool : pools_) pool->CloseIdle();
 }

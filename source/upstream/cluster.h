@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "base/metrics.h"
@@ -61,10 +62,17 @@ class Cluster {
   bool TryReplay();
   void EndReplay() { --replays_; }
 
+  // A drained endpoint is not picked, and its connections are closed as they become idle. So are
+  // those of a drained cluster, which whoever routes must not choose any more.
+  void SetEndpointDrained(std::string_view address, bool drained);
+  void SetDrained(bool drained);
+
   // Before the worker ends.
   void CloseIdle();
 
  private:
+  void UpdatePools();
+
   Loop& loop_;
   const ClusterConfig& config_;
   ClusterMetrics metrics_;
@@ -72,6 +80,7 @@ class Cluster {
   std::vector<EndpointLoad> loads_;  // by place in pools_
   std::unique_ptr<LoadBalancer> balancer_;
   uint32_t replays_ = 0;  // under way
+  bool drained_ = false;
 };
 
 }  // namespace sluice

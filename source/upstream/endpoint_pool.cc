@@ -211,7 +211,9 @@ bool EndpointPool::Takes(Connection& connection) const {
 void EndpointPool::Settle(Connection& connection) {
   if (connection.state == State::kClosed) return;
   const bool unused = connection.get().active() == 0;
-  if (closing_ || connection.state == State::kDraining || WornOut(connection)) {
+  if (draining_ && unused) {
+    connection.get().Close();
+  } else if (closing_ || connection.state == State::kDraining || WornOut(connection)) {
     if (unused) {
       connection.get().Close();
     } else {
@@ -282,6 +284,11 @@ void EndpointPool::OnIdleTimer() {
 
 void EndpointPool::CloseIdle() {
   while (!idle_.empty()) idle_.front()->get().Close();
+}
+
+void EndpointPool::SetDraining(bool draining) {
+  draining_ = draining;
+  if (draining_) CloseIdle();
 }
 
 // ---- attempts

@@ -86,6 +86,9 @@ class EndpointPool {
   // Closes what is idle.
   void CloseIdle();
 
+  // While draining, a connection is closed as soon as nothing is in flight on it.
+  void SetDraining(bool draining);
+
   const std::string& address() const { return endpoint_.address; }
 
  private:
@@ -139,6 +142,7 @@ class EndpointPool {
   uint32_t connection_count_ = 0;  // connections_, but for shared ones that are draining
   uint32_t idle_count_ = 0;        // idle_
   bool multiplexes_;               // as the last connection did, or the next is thought to
+  bool draining_ = false;
   bool closing_ = false;
 };
 

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "lifecycle/fake_drainable.h"
+#include "lifecycle/fake_part_drainable.h"
 #include "support/fake_stream.h"
 #include "support/sim_loop.h"
 
@@ -23,8 +24,15 @@ class AdminHandlerTest : public testing::Test {
  protected:
   AdminHandlerTest() {
     config_.jitter = Duration::zero();
-    drain_.emplace(loop_, config_, target_, DrainHooks{}, metrics_.AddShard());
-    admin_.emplace(loop_, *drain_,
+    MetricShard& shard = metrics_.AddShard();
+    drain_.emplace(loop_, config_, target_, DrainHooks{}, shard);
+    PartNames names;
+    names[static_cast<size_t>(PartKind::kRoute)] = {"default/0", "static"};
+    names[static_cast<size_t>(PartKind::kEndpoint)] = {"[::1]:80"};
+    part_drain_.emplace(
+        config_, names,
+        PartDrainController::Surroundings{loop_, *drain_, {&worker_}, shard, nullptr});
+    admin_.emplace(loop_, *drain_, *part_drain_,
                    AdminSources{.config_text = [] { return std::string("workers: 2\n"); },
                                 .metrics_text = [this](auto reply) { reply(metrics_.Text()); },
                                 .connections = [this](auto reply) { reply_ = std::move(reply); },
@@ -60,6 +68,8 @@ class AdminHandlerTest : public testing::Test {
   FakeDrainable target_;
   Metrics metrics_;
   std::optional<DrainController> drain_;
+  FakePartDrainable worker_;
+  std::optional<PartDrainController> part_drain_;
   std::optional<AdminHandler> admin_;
   std::deque<FakeStream> streams_;
   std::function<void(std::vector<ConnectionRecord>)> reply_;
@@ -78,6 +88,38 @@ TEST_F(AdminHandlerTest, ShowsAndReloadsCertificates) {
   const FakeStream& refused = Ask("POST", "/tls/reload");
   EXPECT_EQ(refused.status(), 500);
   EXPECT_EQ(Parse(refused)["tls"][0]["error"], "/a.pem: No such file or directory");
+}
+
+TEST_F(AdminHandlerTest, APartIsDrainedAndServesAgain) {
+  Ready();
+  const Json begun = Parse(Ask("POST", "/drain?route=default/0"));
+  EXPECT_EQ(begun["phase"], "ready");
+  EXPECT_EQ(begun["parts"],
+            Json::parse(R"([{"route": "default/0", "state": "draining", "seconds": 0.0,
+                             "in_flight": 0, "told": 0, "left": 0, "cut": 0}])"));
+  EXPECT_EQ(Ask("GET", "/ready").status(), 200);
+  worker_.Finish({PartKind::kRoute, "default/0"});
+  Settle();
+  EXPECT_EQ(Parse(Ask("GET", "/drain"))["parts"][0]["state"], "drained");
+  EXPECT_EQ(Parse(Ask("DELETE", "/drain?route=default%2F0"))["parts"], Json::array());
+  EXPECT_EQ(worker_.calls, (std::vector<std::string>{"drain default/0", "undrain default/0"}));
+  EXPECT_TRUE(target_.calls.empty()) << "the process was not drained";
+}
+
+TEST_F(AdminHandlerTest, OrdersForPartsAreRefusedWithTheReason) {
+  EXPECT_EQ(Ask("POST", "/drain?route=static").status(), 409) << "while it starts";
+  Ready();
+  FakeStream& unknown = Ask("POST", "/drain?route=statik");
+  EXPECT_EQ(unknown.status(), 404);
+  EXPECT_THAT(std::string(Parse(unknown)["error"]), HasSubstr("did you mean \"static\"?"));
+  EXPECT_EQ(Ask("DELETE", "/drain?route=static").status(), 409);
+  EXPECT_EQ(Ask("POST", "/drain?route=static&endpoint=[::1]:80").status(), 400);
+  EXPECT_EQ(Ask("POST", "/drain?rout=static").status(), 400) << "not the whole process";
+  EXPECT_EQ(Ask("DELETE", "/drain?all").status(), 400);
+  EXPECT_EQ(Ask("POST", "/drain?route=static", true, {{"Origin", "http://evil.test"}}).status(),
+            403);
+  EXPECT_TRUE(worker_.calls.empty());
+  EXPECT_EQ(drain_->phase(), Phase::kReady);
 }
 
 TEST_F(AdminHandlerTest, LiveAlwaysReadyOnlyWhenReady) {

@@ -80,6 +80,15 @@ TEST_F(CommandLineTest, DrainAndStatus) {
   EXPECT_TRUE(Parsed<DrainCommand>({"drain", "--wait"}).wait);
   EXPECT_TRUE(Parsed<DrainCommand>({"drain", "--undo"}).undo);
   EXPECT_EQ(Parsed<DrainCommand>({"drain", "--admin", "unix:/a"}).admin, "unix:/a");
+  for (const std::string scope : {"listener", "route", "cluster", "endpoint"}) {
+    const std::string option = "--" + scope;
+    const auto drain = Parsed<DrainCommand>({"drain", option.c_str(), "x", "--undo"});
+    EXPECT_EQ(drain.scope, scope);
+    EXPECT_EQ(drain.name, "x");
+    EXPECT_TRUE(drain.undo);
+  }
+  EXPECT_NE(Refused({"drain", "--listener", "a", "--route", "b"}), "");
+  EXPECT_NE(Refused({"drain", "--route", "a", "--route", "b"}), "");
   EXPECT_TRUE(Parsed<StatusCommand>({"status", "--json"}).json);
   EXPECT_THAT(Refused({"drain", "--wait", "--undo"}), HasSubstr("excludes"));
 }

@@ -99,5 +99,58 @@ TEST_F(DrainCommandTest, AProcessThatHangsEndsTheWait) {
   EXPECT_EQ(admin_.asked.size(), 8u);
 }
 
+constexpr char kPartDraining[] =
+    R"({"phase":"ready","parts":[{"listener":"in","state":"draining","in_flight":9},
+        {"route":"a b","state":"draining","seconds":1.5,"in_flight":2,"cut":0}]})";
+constexpr char kPartDrained[] =
+    R"({"phase":"ready","parts":[{"route":"a b","state":"drained","in_flight":0,"cut":0}]})";
+
+TEST_F(DrainCommandTest, APartIsNamedInTheQuery) {
+  admin_.Answer(200, kPartDraining);
+  EXPECT_EQ(Run({.scope = "route", .name = "a b"}), kExitOk);
+  EXPECT_THAT(admin_.asked, ElementsAre("POST /drain?route=a%20b"));
+  EXPECT_EQ(out_.str(), "route a b: draining, 2 in flight\n");
+}
+
+TEST_F(DrainCommandTest, APartServesAgain) {
+  admin_.Answer(200, R"({"phase":"ready","parts":[]})");
+  EXPECT_EQ(Run({.undo = true, .scope = "endpoint", .name = "[::1]:80"}), kExitOk);
+  EXPECT_THAT(admin_.asked, ElementsAre("DELETE /drain?endpoint=[::1]:80"));
+  EXPECT_EQ(out_.str(), "endpoint [::1]:80: serves again\n");
+}
+
+TEST_F(DrainCommandTest, WaitsUntilThePartIsDrained) {
+  admin_.Answer(200, kPartDraining);
+  admin_.Answer(200, kPartDraining);
+  admin_.Fail(Kind::kSilent, "it does not answer");  // only busy
+  admin_.Answer(200, kPartDrained);
+  EXPECT_EQ(Run({.wait = true, .scope = "route", .name = "a b"}), kExitOk);
+  EXPECT_EQ(pauses_, 3);
+  EXPECT_EQ(out_.str(), "route a b: draining, 2 in flight\nroute a b: drained\n");
+}
+
+TEST_F(DrainCommandTest, WhatWasCutOfAPartIsAnExitCode) {
+  admin_.Answer(200, R"({"phase":"ready","parts":[{"listener":"in","state":"drained","cut":4}]})");
+  EXPECT_EQ(Run({.wait = true, .scope = "listener", .name = "in"}), kExitCut);
+  EXPECT_EQ(out_.str(), "listener in: drained, 4 cut\n");
+}
+
+TEST_F(DrainCommandTest, TheWaitForAPartEndsWhenItIsTakenBackOrTheProcessIsGone) {
+  admin_.Answer(200, kPartDraining);
+  admin_.Answer(200, R"({"phase":"ready","parts":[]})");
+  EXPECT_EQ(Run({.wait = true, .scope = "route", .name = "a b"}), kExitFailure);
+  EXPECT_THAT(err_.str(), HasSubstr("taken back"));
+  admin_.Answer(200, kPartDraining);
+  admin_.Fail(Kind::kNotThere, "gone");
+  EXPECT_EQ(Run({.wait = true, .scope = "route", .name = "a b"}), kExitFailure);
+  EXPECT_THAT(err_.str(), HasSubstr("gone"));
+}
+
+TEST_F(DrainCommandTest, ARefusalForAPartIsPassedOn) {
+  admin_.Answer(404, R"({"error": "there is no route \"x\""})");
+  EXPECT_EQ(Run({.scope = "route", .name = "x"}), kExitFailure);
+  EXPECT_EQ(err_.str(), "error: there is no route \"x\"\n");
+}
+
 }  // namespace
 }  // namespace sluice

@@ -63,6 +63,22 @@ TEST(StatusTextTest, Draining) {
             "slowest      default/0 from 192.0.2.7:555, 7.1s, waiting for upstream response\n");
 }
 
+TEST(StatusTextTest, PartsThatAreDrained) {
+  DrainReport report = Ready();
+  PartReport drained{PartState::kDrained, std::chrono::minutes(3), {}};
+  drained.progress.part = {PartKind::kEndpoint, "10.0.0.7:80"};
+  drained.progress.cut[0] = 2;
+  PartReport draining{PartState::kDraining, milliseconds(2100), {}};
+  draining.progress.part = {PartKind::kListener, "in"};
+  draining.progress.in_flight = 4;
+  draining.progress.connections = 7;
+  report.parts = {drained, draining};
+  EXPECT_THAT(StatusText(DrainReportJson(report), false),
+              HasSubstr("part         endpoint 10.0.0.7:80: drained for 3m00s, 2 cut\n"
+                        "part         listener in: draining for 2.1s, 4 in flight, 7 "
+                        "connections\n"));
+}
+
 TEST(StatusTextTest, ColoursOnlyWhenWanted) {
   const std::string document = DrainReportJson(Draining());
   EXPECT_THAT(StatusText(document, true), HasSubstr("\033["));
@@ -78,7 +94,8 @@ TEST(StatusTextTest, OldNumbersAreMarked) {
 TEST(StatusTextTest, ADocumentOfAnotherShapeDoesNotBreakIt) {
   for (const char* document :
        {"", "[]", "null", "{", R"({"phase":7,"in_flight":[],"trigger":"x","cut":3})",
-        R"({"in_flight":{"total":"many","by_protocol":[1]},"trigger":"x","stragglers":[7]})"}) {
+        R"({"in_flight":{"total":"many","by_protocol":[1]},"trigger":"x","stragglers":[7]})",
+        R"({"parts":[7,{"route":7},{}]})", R"({"parts":{"route":"a"}})"}) {
     EXPECT_THAT(StatusText(document, false), HasSubstr("phase")) << document;
     EXPECT_THAT(StatusLine(document), HasSubstr("in flight")) << document;
     EXPECT_EQ(CutCount(document), 0u) << document;

@@ -90,7 +90,7 @@ class GrpcProxyTest : public testing::Test {
     router_ = std::move(Router::Build(listener_.virtual_hosts).value());
     proxy_ = std::make_unique<Proxy>(
         Proxy::Surroundings{loop_, *router_, forwarding_, clusters_, extras_.long_lived,
-                            extras_.websocket_metrics, extras_.websockets});
+                            extras_.websocket_metrics, extras_.websockets, extras_.parts});
     clusters_["upstream"] = std::make_unique<Cluster>(loop_, network_, cluster_, shard_);
   }
 

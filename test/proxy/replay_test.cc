@@ -57,7 +57,7 @@ class ReplayDecisionTest : public ::testing::Test {
       clusters["app"] = std::make_unique<Cluster>(loop, network, config, shard);
       proxy = std::make_unique<Proxy>(
           Proxy::Surroundings{loop, *router, forwarding, clusters, extras.long_lived,
-                              extras.websocket_metrics, extras.websockets});
+                              extras.websocket_metrics, extras.websockets, extras.parts});
     }
     FakeStream& stream = *streams.emplace_back(std::make_unique<FakeStream>(loop, method, "/"));
     loop.Dispatch([&] { stream.Deliver(*proxy, end_stream); });

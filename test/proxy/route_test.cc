@@ -72,6 +72,21 @@ TEST(RouteTest, OneClusterNeedsNoChance) {
   EXPECT_EQ(random.Next(), untouched.Next());
 }
 
+TEST(RouteTest, AmongUsableClustersTheWeightsHold) {
+  RouteConfig config;
+  config.clusters = {{"a", 90}, {"never", 0}, {"b", 9}, {"c", 1}};
+  auto route = Build(config);
+  Random random(1);
+  const auto not_a = [](const std::string& name) { return name != "a"; };
+  std::array<int, 4> picks{};
+  for (int i = 0; i < 10'000; ++i) ++picks.at(*route->PickCluster(random, not_a));
+  EXPECT_EQ(picks[0] + picks[1], 0);
+  EXPECT_NEAR(picks[2], 9000, 200);
+  EXPECT_EQ(*route->PickCluster(random, [](const std::string& name) { return name == "c"; }), 3u);
+  EXPECT_FALSE(route->PickCluster(random, [](const std::string& name) { return name == "never"; }));
+  EXPECT_FALSE(route->PickCluster(random, [](const std::string&) { return false; }));
+}
+
 TEST(RouteTest, ClustersArePickedByWeight) {
   RouteConfig config;
   config.clusters = {{"a", 90}, {"never", 0}, {"b", 9}, {"c", 1}};

@@ -4,6 +4,7 @@
 #include "base/budget.h"
 #include "base/metrics.h"
 #include "http/long_lived_streams.h"
+#include "http/part_drains.h"
 #include "proxy/websocket_tunnel.h"
 #include "sluice/loop.h"
 
@@ -14,6 +15,7 @@ struct ProxyExtras {
       : long_lived(loop), websocket_metrics(shard, "test") {}
   LongLivedStreams long_lived;
   WebSocketMetrics websocket_metrics;
+  PartDrains parts;
   Budget websockets{0};
 };
 

@@ -86,7 +86,7 @@ ProxySim::ProxySim(uint64_t seed, const ProxySimOptions& options)
   context_.options = snapshot_->listeners[0].options;
   proxy_ = std::make_unique<Proxy>(Proxy::Surroundings{
       loop, *snapshot_->listeners[0].router, *snapshot_->listeners[0].forwarding, clusters_,
-      connections.long_lived(), websocket_metrics_, websockets_});
+      connections.long_lived(), websocket_metrics_, websockets_, connections.parts()});
   context_.handler = proxy_.get();
   context_.request_log = this;
   Listen();

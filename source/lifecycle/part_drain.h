@@ -1,0 +1,89 @@
+// Drains of parts of what the process serves: which listener, route, cluster or endpoint is
+// drained, since when, and how it goes.
+//
+//             Drain                 every worker is done
+//   serving --------> kDraining ---------------------------> kDrained
+//      ^                 | the deadline: the workers are told to cut, once
+//      |                 |                                      |
+//      +---- Undrain ----+--------------------------------------+
+//
+// The drain of the process comes before: once it has stopped taking work nothing is drained or
+// undrained by itself any more, and its deadline is the one that counts.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <tl/expected.hpp>
+#include <vector>
+
+#include "base/metrics.h"
+#include "base/time.h"
+#include "config/config.h"
+#include "lifecycle/drain.h"
+#include "lifecycle/part_report.h"
+#include "sluice/loop.h"
+#include "sluice/part_drain.h"
+#include "sluice/result.h"
+
+namespace sluice {
+
+// Why an order was refused.
+struct PartRefusal {
+  enum class Kind : uint8_t { kUnknownName, kNotNow, kFailed };
+  Kind kind;
+  std::string message;
+};
+
+// Every name that can be drained, by PartKind, without duplicates.
+using PartNames = std::array<std::vector<std::string>, kPartKindCount>;
+PartNames PartNamesOf(const Config& config);
+
+// Control thread only.
+class PartDrainController {
+ public:
+  struct Surroundings {
+    Loop& loop;
+    DrainController& process;
+    std::vector<PartDrainable*> workers;
+    MetricShard& metrics;
+    // Called before a part is undrained, with what the workers need for it; may be empty. When it
+    // fails the part stays drained.
+    std::function<Result<void>(const Part&)> before_undrain;
+  };
+  // Everything that is referred to must outlive it, but for the loop's posted work: as
+  // DrainController.
+  PartDrainController(const DrainConfig& config, PartNames names, Surroundings surroundings);
+  ~PartDrainController();
+  PartDrainController(const PartDrainController&) = delete;
+
+  // Begins to drain a part; one that is drained already stays so. Fails for a name that does not
+  // exist, and while the process is neither ready nor lame duck.
+  tl::expected<void, PartRefusal> Drain(const Part& part);
+
+  // The part serves again. Fails for the same reasons, and for a part that is not drained.
+  tl::expected<void, PartRefusal> Undrain(const Part& part);
+
+  // What is drained, with the numbers of `progress`, the newest account of the workers.
+  std::vector<PartReport> Describe(const DrainProgress& progress) const;
+
+ private:
+  class Entry;
+
+  tl::expected<void, PartRefusal> Check(const Part& part) const;
+  void OnWorkerDone(const Part& part, uint64_t id, const PartProgress& progress);
+  void OnDeadline(Entry& entry);
+  void OnProcessPhase(Phase to);
+  MetricCell& Gauge(const Part& part);
+
+  const DrainConfig config_;
+  const PartNames names_;
+  const Surroundings around_;
+  std::map<Part, std::unique_ptr<Entry>> entries_;
+  uint64_t next_id_ = 0;
+};
+
+}  // namespace sluice
