@@ -249,6 +249,7 @@ class RecordedStream final : public ServerStream {
   bool congested() const override { return false; }
   void PauseRequest() override {}
   void ResumeRequest() override {}
+  void DiscardRequest() override {}
 
   std::string sent;
 
