@@ -65,6 +65,24 @@ class Drain(GrpcTest):
                         detail="drain_deadline")
 
 
+    def test_streams_that_a_route_ends_early(self):
+        route = {"match": {"prefix": "/"}, "cluster": "app", "on_drain": "end_early"}
+        self.proxy({"routes": [route]}, drain={"deadline": "20s", "spread": "100ms"})
+        streams = [self.calls().count(count=2, hold=True, timeout=None) for _ in range(5)]
+        for stream in streams:
+            self.assertEqual([b"0 ", b"1 "], [next(stream), next(stream)])
+        self.process.drain()
+        for stream in streams:
+            error = self.assert_fails(grpc.StatusCode.UNAVAILABLE, lambda one=stream: next(one))
+            self.assertEqual("draining", error.details())
+        self.assertEqual(0, self.process.wait_exit(), "nothing was cut")
+        report = self.process.report()
+        self.assertEqual({"told": 5, "left": 0, "lost": 0}, report["long_lived"])
+        self.assertEqual(0, report["cut"]["total"])
+        for _ in streams:
+            self.server.wait_for("over", method="Count", cancelled=True)
+
+
 class DrainOverTls(Drain):
     TLS = True
 
