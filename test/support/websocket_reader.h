@@ -23,7 +23,7 @@ class WebSocketReader {
     std::string payload;  // unmasked
   };
   struct Close {
-    uint16_t code = 0;
+    uint16_t code;  // without a default, which clang does not see from within this class
     std::string reason;
   };
 
