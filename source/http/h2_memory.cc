@@ -74,9 +74,8 @@ void* Allocate(size_t size) {
 
 void* AllocateZeroed(size_t count, size_t size) {
   size_t total = 0;
-  if (!kKeeps || __builtin_mul_overflow(count, size, &total) || total > kMaxBlock) {
-    return std::calloc(count, size);
-  }
+  if (__builtin_mul_overflow(count, size, &total)) return nullptr;
+  if (!kKeeps || total > kMaxBlock) return std::calloc(count, size);
   void* const block = Allocate(total);
   if (block != nullptr) std::memset(block, 0, total);
   return block;
