@@ -59,6 +59,7 @@ LongLivedDrain& LongLivedStreams::BeginDrain(StreamFilter concerns, Duration spr
   std::vector<LongLivedStream*> chosen;
   home_.ForEach([&](LongLivedStream& stream) {
     if (drain.concerns(stream.stream().record(), stream.stream().downstream())) {
+      stream.Unlink();  // here its neighbours are at hand, in random order they would not be
       chosen.push_back(&stream);
     }
   });
