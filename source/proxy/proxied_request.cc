@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "http/grpc.h"
+#include "http/h1_fields.h"
 #include "http/websocket_handshake.h"
 #include "proxy/proxy.h"
 
@@ -49,7 +50,8 @@ void ProxiedRequest::Start(ServerStream& stream, const Route& route, Cluster& cl
 
   safe_to_repeat_ = IsIdempotent(head.method) && head.upgrade.empty();
   if (end_stream || connects()) AwaitResponse();
-  if (IsWebSocket(head.upgrade)) {
+  // What may become one: Upgrade offers a list, of which the upstream chooses.
+  if (HasToken(head.upgrade, kWebSocketProtocol)) {
     in_session_budget_ = proxy_.websockets().TryTake();
     if (!in_session_budget_) {
       Fail(kWebSocketLimit);

@@ -156,6 +156,17 @@ TEST_F(LongLivedDrainTest, MoreWebSocketsThanAllowedAreRefused) {
   EXPECT_FALSE(third.open());
   EXPECT_EQ(third.client().responses().at(0).status, 503);
   EXPECT_EQ(sim_->log.back().record.detail, "websocket_limit");
+
+  // Offered among others it is one, too.
+  auto among = sim_->Connect();
+  among->Request("GET", "/websocket?id=5",
+                 "Connection: upgrade\r\nUpgrade: echo, websocket\r\nSec-WebSocket-Version: 13\r\n"
+                 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n");
+  sim_->loop.RunFor(1s);
+  ASSERT_FALSE(among->responses().empty());
+  EXPECT_EQ(among->responses().at(0).status, 503);
+  among.reset();
+
   first.client().Reset();
   sim_->loop.RunFor(1s);
   EXPECT_TRUE(Open("/websocket?id=4").open());
