@@ -46,18 +46,26 @@ class IntrusiveList {
   bool empty() const { return head_.next_ == &head_; }
   T* front() { return Element(head_.next_); }
   T* back() { return Element(head_.prev_); }
+  // The one behind `element`, which is in this list; null: it is the last.
+  T* Next(T* element) {
+    ListHook<Tag>* const next = static_cast<ListHook<Tag>*>(element)->next_;
+    return next == &head_ ? nullptr : Element(next);
+  }
 
   // `element` must be in no list of this tag.
   void PushBack(T* element) { InsertBefore(&head_, element); }
   void PushFront(T* element) { InsertBefore(head_.next_, element); }
 
-  // Moves all elements of `other`, which is another list, to the end of this one.
+  // Moves all elements of `other`, which is another list, to the end of this one; in constant time.
   void TakeAll(IntrusiveList& other) {
-    while (!other.empty()) {
-      T* element = other.front();
-      element->ListHook<Tag>::Unlink();
-      PushBack(element);
-    }
+    if (other.empty()) return;
+    ListHook<Tag>* const first = other.head_.next_;
+    ListHook<Tag>* const last = other.head_.prev_;
+    other.head_.prev_ = other.head_.next_ = &other.head_;
+    first->prev_ = head_.prev_;
+    head_.prev_->next_ = first;
+    last->next_ = &head_;
+    head_.prev_ = last;
   }
 
   // Calls `visit(T&)` for every element; `visit` may unlink, move to another list or destroy the

@@ -1,7 +1,6 @@
 #include "http/connection_manager.h"
 
 #include <algorithm>
-#include <map>
 #include <string_view>
 #include <utility>
 
@@ -12,41 +11,7 @@ namespace {
 // would only hold memory.
 constexpr size_t kMaxFreeStreams = 512;
 
-constexpr std::array<std::string_view, kGoawayStages> kStages = {"notice", "final", "error"};
-
 }  // namespace
-
-ListenerContext::ListenerContext(std::string listener_name, MetricShard& shard)
-    : name(std::move(listener_name)),
-      connections_total(shard.Counter("sluice_connections_total",
-                                      "Downstream connections accepted.", {{"listener", name}})),
-      connections_open(shard.Gauge("sluice_connections_open", "Downstream connections now open.",
-                                   {{"listener", name}})),
-      bytes_in(shard.Counter("sluice_request_body_bytes_total",
-                             "Request body bytes received from clients.", {{"listener", name}})),
-      bytes_out(shard.Counter("sluice_response_body_bytes_total",
-                              "Response body bytes sent to clients.", {{"listener", name}})),
-      duration(shard.Histogram("sluice_request_duration_seconds",
-                               "First byte of a request to the end of its response.",
-                               {{"listener", name}})) {
-  static constexpr std::array<const char*, 6> kClasses = {"none", "1xx", "2xx",
-                                                          "3xx",  "4xx", "5xx"};
-  for (size_t i = 0; i < kClasses.size(); ++i) {
-    responses[i] =
-        &shard.Counter("sluice_requests_total", "Requests that are over, by class of the response.",
-                       {{"listener", name}, {"class", kClasses[i]}});
-  }
-  for (size_t i = 0; i < kH2FloodCount; ++i) {
-    const std::string kind(H2FloodName(static_cast<H2Flood>(i)));
-    floods[i] = &shard.Counter("sluice_http2_floods_total",
-                               "HTTP/2 connections ended because the client flooded us.",
-                               {{"listener", name}, {"kind", kind}});
-  }
-  for (size_t i = 0; i < kGoawayStages; ++i) {
-    goaways[i] = &shard.Counter("sluice_goaway_sent_total", "GOAWAY frames sent to clients.",
-                                {{"listener", name}, {"stage", std::string(kStages[i])}});
-  }
-}
 
 ConnectionManager::ConnectionManager(Loop& loop, MetricShard& shard,
                                      std::function<void(const DrainScope&)> stop_accepting)
@@ -55,6 +20,7 @@ ConnectionManager::ConnectionManager(Loop& loop, MetricShard& shard,
       h1_streams_(kMaxFreeStreams),
       h2_streams_(kMaxFreeStreams),
       long_lived_(loop),
+      census_(loop, connections_, parts_),
       telling_(loop, [this](ServerConnection& connection) { Tell(connection); }),
       cutting_(loop, [](ServerConnection& connection) { connection.Cut(); }),
       requests_in_flight_(
@@ -84,6 +50,7 @@ void ConnectionManager::Accept(std::unique_ptr<Transport> transport, ListenerCon
 
 void ConnectionManager::Remove(ServerConnection& connection) {
   ListenerContext& context = const_cast<ListenerContext&>(connection.context());
+  census_.OnRemoved(connection);
   connection.ListHook<ConnectionTag>::Unlink();
   connection.ListHook<SweepTag>::Unlink();
   --connections_open_;
@@ -126,18 +93,6 @@ void ConnectionManager::OnRequestEnd(ListenerContext& context, const RequestHead
   }
   if (context.request_log != nullptr)
     context.request_log->OnRequestDone(request, record, downstream);
-}
-
-void ConnectionManager::OnGoawaySent(ListenerContext& context, std::string_view stage) {
-  for (size_t i = 0; i < kGoawayStages; ++i) {
-    if (kStages[i] == stage) context.goaways[i]->Add();
-  }
-}
-
-void ConnectionManager::OnFlood(ListenerContext& context, std::string_view kind) {
-  for (size_t i = 0; i < kH2FloodCount; ++i) {
-    if (H2FloodName(static_cast<H2Flood>(i)) == kind) context.floods[i]->Add();
-  }
 }
 
 void ConnectionManager::AddStraggler(Straggler straggler) {
@@ -229,39 +184,17 @@ void ConnectionManager::Cut(CutReason) {
   cutting_.Begin();
 }
 
-Straggler ConnectionManager::Describe(const ServerConnection& connection,
-                                      const RequestRecord& record) const {
-  return {record.protocol,        connection.context().name,      std::string(record.route),
-          connection.info().peer, loop_.Now() - record.started,   record.bytes_in,
-          record.bytes_out,       std::string(record.waiting_for)};
-}
-
 void ConnectionManager::Inspect(std::function<void(const DrainProgress&)> report) {
-  DrainProgress now = progress_;
-  now.connections = connections_open_;
-  for (const LongLivedDrain* drain : long_lived_drains_) {
-    now.streams_told += drain->told;
-    now.streams_left += drain->left;
-  }
-  now.parts = parts_.Progress();
-  std::map<std::string_view, uint64_t> by_route;
-  auto last = by_route.end();  // one stream's route is most often that of the one before
-  connections_.ForEach([&](ServerConnection& connection) {
-    parts_.CountConnection(connection.context().name, now.parts);
-    connection.codec().ForEachStream([&](const RequestRecord& record) {
-      parts_.CountRequest(record, connection.info(), now.parts);
-      ++now.in_flight[static_cast<size_t>(record.protocol)];
-      if (last == by_route.end() || last->first != record.route) {
-        last = by_route.try_emplace(record.route).first;
-      }
-      ++last->second;
-      if (now.stragglers.size() < DrainProgress::kMaxStragglers) {
-        now.stragglers.push_back(Describe(connection, record));
-      }
-    });
+  census_.Take([this, report = std::move(report)](const DrainProgress& counted) {
+    DrainProgress now = progress_;
+    now.Add(counted);
+    now.connections = connections_open_;
+    for (const LongLivedDrain* drain : long_lived_drains_) {
+      now.streams_told += drain->told;
+      now.streams_left += drain->left;
+    }
+    report(now);
   });
-  for (const auto& [route, count] : by_route) now.in_flight_by_route.emplace_back(route, count);
-  report(now);
 }
 
 }  // namespace sluice

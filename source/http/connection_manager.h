@@ -16,11 +16,12 @@
 #include "base/gate.h"
 #include "base/intrusive_list.h"
 #include "base/metrics.h"
+#include "http/connection_census.h"
 #include "http/connection_sweep.h"
 #include "http/h1_server_codec.h"
 #include "http/h2_server_codec.h"
-#include "http/http_options.h"
 #include "http/idle_grace.h"
+#include "http/listener_context.h"
 #include "http/long_lived_streams.h"
 #include "http/part_drains.h"
 #include "http/server_connection.h"
@@ -29,32 +30,6 @@
 #include "sluice/loop.h"
 
 namespace sluice {
-
-inline constexpr size_t kGoawayStages = 3;
-
-// What the connections of one listener have in common on one worker. Must outlive them.
-struct ListenerContext {
-  ListenerContext(std::string listener_name, MetricShard& shard);
-
-  std::string name;
-  Direction direction = Direction::kInbound;
-  HttpOptions options;
-  Handler* handler = nullptr;
-  RequestLog* request_log = nullptr;  // may be null
-  uint64_t open_connections = 0;
-  // Called whenever a connection of this listener has closed; may be empty.
-  std::function<void()> on_connection_closed;
-
-  // Counted for this listener: responses by class (0: no response at all), and so on.
-  std::array<MetricCell*, 6> responses;
-  MetricCell& connections_total;
-  MetricCell& connections_open;
-  MetricCell& bytes_in;
-  MetricCell& bytes_out;
-  MetricHistogram& duration;
-  std::array<MetricCell*, kH2FloodCount> floods;   // by H2Flood
-  std::array<MetricCell*, kGoawayStages> goaways;  // notice, final, error
-};
 
 class ConnectionManager final : public Drainable {
  public:
@@ -95,8 +70,6 @@ class ConnectionManager final : public Drainable {
   void OnRequestBegin(ListenerContext& context, RequestRecord& record);
   void OnRequestEnd(ListenerContext& context, const RequestHead& request, RequestRecord& record,
                     const DownstreamInfo& downstream);
-  void OnGoawaySent(ListenerContext& context, std::string_view stage);
-  void OnFlood(ListenerContext& context, std::string_view kind);
   void Remove(ServerConnection& connection);
 
  private:
@@ -105,7 +78,6 @@ class ConnectionManager final : public Drainable {
   bool Draining(Direction direction) const;
   void Tell(ServerConnection& connection);
   void TellLongLived(const DrainScope& before);
-  Straggler Describe(const ServerConnection& connection, const RequestRecord& record) const;
   void AddStraggler(Straggler straggler);
 
   Loop& loop_;
@@ -117,6 +89,7 @@ class ConnectionManager final : public Drainable {
   std::array<Gate, 2> gates_;  // by Direction; a pass for each open connection
   std::array<std::vector<std::function<void()>>, 2> waiting_;  // for a gate to be empty
   IntrusiveList<ServerConnection, ConnectionTag> connections_;
+  ConnectionCensus census_;
   ConnectionSweep telling_;
   ConnectionSweep cutting_;
   uint64_t connections_open_ = 0;

@@ -15,6 +15,10 @@ constexpr Duration kSlowestPace = std::chrono::milliseconds(20);
 
 // No turn of the loop tells more than these: what they set off has to be done in the next turns.
 constexpr size_t kMostPerTick = 64;
+
+// Nor looks a turn at more than these: what is idle has left the caches.
+constexpr size_t kMostSeenPerTurn = 4096;
+
 constexpr Duration kPace = std::chrono::milliseconds(1);
 
 }  // namespace
@@ -23,96 +27,110 @@ LongLivedStreams::LongLivedStreams(Loop& loop)
     : loop_(loop), tick_(loop.timers(), Delegate::Bind<&LongLivedStreams::OnTick>(this)) {}
 
 void LongLivedStreams::Add(LongLivedStream& stream) {
-  home_.PushBack(&stream);
+  untold_.PushBack(&stream);
+  ++count_;
   Assign(stream);
 }
 
-// To the first drain that concerns it, if any does.
-void LongLivedStreams::Assign(LongLivedStream& stream) {
+LongLivedDrain* LongLivedStreams::Concerned(LongLivedStream& stream) {
   for (LongLivedDrain& drain : drains_) {
-    if (!drain.concerns(stream.stream().record(), stream.stream().downstream())) continue;
-    Enqueue(stream, drain);
-    return;
+    if (drain.concerns(stream.stream().record(), stream.stream().downstream())) return &drain;
   }
+  return nullptr;
+}
+
+void LongLivedStreams::Assign(LongLivedStream& stream) {
+  if (LongLivedDrain* const drain = Concerned(stream)) Enqueue(stream, *drain);
 }
 
 void LongLivedStreams::Remove(LongLivedStream& stream) {
   if (!stream.linked()) return;
   stream.Unlink();
-  if (LongLivedDrain* const drain = std::exchange(stream.drain_, nullptr)) {
-    --drain->waiting;
-    ++drain->left;
-  }
+  --count_;
+  // One that no drain has seen yet would have waited, too.
+  LongLivedDrain* const drain = stream.drain_ != nullptr ? stream.drain_ : Concerned(stream);
+  if (drain == nullptr) return;
+  ++drain->left;
+  if (stream.drain_ != nullptr) Dequeue(stream);
 }
 
 void LongLivedStreams::Enqueue(LongLivedStream& stream, LongLivedDrain& drain) {
-  stream.Unlink();
   stream.drain_ = &drain;
-  drain.line.PushBack(&stream);
-  ++drain.waiting;
+  stream.place_ = drain.waiting.size();
+  drain.waiting.push_back(&stream);
   if (!tick_.active()) tick_.Set(loop_.Now() + kTick);
+}
+
+void LongLivedStreams::Dequeue(LongLivedStream& stream) {
+  auto& waiting = std::exchange(stream.drain_, nullptr)->waiting;
+  LongLivedStream& last = *waiting.back();
+  waiting[stream.place_] = &last;
+  last.place_ = stream.place_;
+  waiting.pop_back();
 }
 
 LongLivedDrain& LongLivedStreams::BeginDrain(StreamFilter concerns, Duration spread) {
   LongLivedDrain& drain = drains_.emplace_back();
   drain.concerns = std::move(concerns);
-  std::vector<LongLivedStream*> chosen;
-  home_.ForEach([&](LongLivedStream& stream) {
-    if (drain.concerns(stream.stream().record(), stream.stream().downstream())) {
-      stream.Unlink();  // here its neighbours are at hand, in random order they would not be
-      chosen.push_back(&stream);
-    }
-  });
-  drain.until = loop_.Now() + std::min(spread, kSlowestPace * static_cast<int>(chosen.size()));
-  for (size_t left = chosen.size(); left > 0; --left) {
-    std::swap(chosen[left - 1], chosen[loop_.random().Below(left)]);
-    Enqueue(*chosen[left - 1], drain);
-  }
+  unseen_.TakeAll(untold_);
+  ShowSome();
+  const size_t most = unseen_.empty() ? drain.waiting.size() : count_;
+  drain.until = loop_.Now() + std::min(spread, kSlowestPace * static_cast<int>(most));
   return drain;
 }
 
-void LongLivedStreams::EndDrain(LongLivedDrain& drain) {
-  std::vector<LongLivedStream*> waiting;
-  drain.line.ForEach([&](LongLivedStream& stream) {
+void LongLivedStreams::ShowSome() {
+  for (size_t i = 0; i < kMostSeenPerTurn && !unseen_.empty(); ++i) {
+    LongLivedStream& stream = *unseen_.front();
     stream.Unlink();
-    stream.drain_ = nullptr;
-    home_.PushBack(&stream);
-    waiting.push_back(&stream);
-  });
+    untold_.PushBack(&stream);
+    if (stream.drain_ == nullptr) Assign(stream);
+  }
+  if (!unseen_.empty()) tick_.Set(loop_.Now() + kPace);
+}
+
+void LongLivedStreams::EndDrain(LongLivedDrain& drain) {
+  const std::vector<LongLivedStream*> waiting = std::move(drain.waiting);
   drains_.remove_if([&](const LongLivedDrain& one) { return &one == &drain; });
-  for (LongLivedStream* stream : waiting) Assign(*stream);
+  for (LongLivedStream* stream : waiting) {
+    stream->drain_ = nullptr;
+    Assign(*stream);
+  }
 }
 
 void LongLivedStreams::OnTick() {
   const TimePoint now = loop_.Now();
+  if (!unseen_.empty()) ShowSome();
   bool some_wait = false;
   bool behind = false;
   for (LongLivedDrain& drain : drains_) {
     TellSome(drain, now);
-    some_wait = some_wait || drain.waiting > 0;
-    behind = behind || (drain.waiting > kMostPerTick && drain.until <= now + kTick);
+    some_wait = some_wait || !drain.waiting.empty();
+    behind = behind || (drain.waiting.size() > kMostPerTick && drain.until <= now + kTick);
   }
-  if (some_wait) tick_.Set(now + (behind ? kPace : kTick));
+  if (some_wait) tick_.Set(now + (behind || !unseen_.empty() ? kPace : kTick));
 }
 
 void LongLivedStreams::TellSome(LongLivedDrain& drain, TimePoint now) {
-  size_t count = drain.waiting;
+  size_t count = drain.waiting.size();
   if (drain.until > now + kTick) {
     // As many as keep the pace with which the line is empty in time; a fraction counts next time.
     const auto ticks_left = static_cast<double>((drain.until - now) / kTick);
-    drain.due += static_cast<double>(drain.waiting) / ticks_left;
+    drain.due += static_cast<double>(drain.waiting.size()) / ticks_left;
     count = static_cast<size_t>(drain.due);
     drain.due -= static_cast<double>(count);
   }
   count = std::min(count, kMostPerTick);
-  for (; count > 0 && !drain.line.empty(); --count) {
-    LongLivedStream& stream = *drain.line.front();
+  for (; count > 0 && !drain.waiting.empty(); --count) {
+    LongLivedStream& stream = *drain.waiting[loop_.random().Below(drain.waiting.size())];
     stream.Unlink();
-    stream.drain_ = nullptr;
-    --drain.waiting;
+    Dequeue(stream);
     ++drain.told;
+    --count_;
     if (stream.Tell()) continue;
     --drain.told;
+    ++count_;
+    untold_.PushBack(&stream);
     Enqueue(stream, drain);
   }
 }

@@ -3,7 +3,7 @@
 // one by one, in random order, spread over a time, so that neither their clients' new connections
 // nor this loop meet them all at once.
 //
-//   Add --> at home --BeginDrain--> in line for its turn --Tell--> told
+//   Add --> at home --BeginDrain--> waiting for its turn --Tell--> told
 //                ^---- EndDrain ----+
 //
 // One worker thread.
@@ -11,6 +11,7 @@
 
 #include <functional>
 #include <list>
+#include <vector>
 
 #include "base/intrusive_list.h"
 #include "base/time.h"
@@ -35,18 +36,20 @@ class LongLivedStream : public ListHook<LongLivedTag> {
 
  private:
   friend class LongLivedStreams;
-  struct LongLivedDrain* drain_ = nullptr;  // in whose line it stands
+  struct LongLivedDrain* drain_ = nullptr;  // for which it waits
+  size_t place_ = 0;                        // among those that wait for it
 };
 
 // A drain of some of them.
 struct LongLivedDrain {
   StreamFilter concerns;
   TimePoint until{};  // when the last of those that were there at its beginning is told
-  size_t waiting = 0;
   double due = 0;  // less than one
   uint64_t told = 0;
-  uint64_t left = 0;  // ended while they stood in line
-  IntrusiveList<LongLivedStream, LongLivedTag> line;
+  uint64_t left = 0;  // ended while they waited
+  // In no order: whose turn it is, chance decides. Nobody
+  // has to shuffle fifty thousand in one turn of the loop.
+  std::vector<LongLivedStream*> waiting;
 };
 
 class LongLivedStreams {
@@ -55,7 +58,7 @@ class LongLivedStreams {
   explicit LongLivedStreams(Loop& loop);
   LongLivedStreams(const LongLivedStreams&) = delete;
 
-  // Takes a stream in; one that a drain concerns stands in line at once. It must be removed before
+  // Takes a stream in; one that a drain concerns waits for it at once. It must be removed before
   // its stream ends.
   void Add(LongLivedStream& stream);
   void Remove(LongLivedStream& stream);
@@ -63,18 +66,24 @@ class LongLivedStreams {
   // Tells those that `concerns` picks over `spread`, or less when they are few, and until EndDrain
   // all that come.
   LongLivedDrain& BeginDrain(StreamFilter concerns, Duration spread);
-  // Taken back: who is still in line stays, unless another drain concerns it. `drain` is gone.
+  // Taken back: who still waits stays, unless another drain concerns it. `drain` is gone.
   void EndDrain(LongLivedDrain& drain);
 
  private:
+  LongLivedDrain* Concerned(LongLivedStream& stream);
   void Assign(LongLivedStream& stream);
+  void ShowSome();
   void Enqueue(LongLivedStream& stream, LongLivedDrain& drain);
+  void Dequeue(LongLivedStream& stream);
   void TellSome(LongLivedDrain& drain, TimePoint now);
   void OnTick();
 
   Loop& loop_;
   Timer tick_;
-  IntrusiveList<LongLivedStream, LongLivedTag> home_;
+  // Those that no drain has told: `unseen_` are to be shown to the drains, some in each turn.
+  IntrusiveList<LongLivedStream, LongLivedTag> untold_;
+  IntrusiveList<LongLivedStream, LongLivedTag> unseen_;
+  size_t count_ = 0;  // in both
   std::list<LongLivedDrain> drains_;
 };
 

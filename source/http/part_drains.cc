@@ -118,10 +118,10 @@ void PartDrains::CountConnection(std::string_view listener,
 
 void PartDrains::CountRequest(const RequestRecord& record, const DownstreamInfo& downstream,
                               std::vector<PartProgress>& progress) const {
-  auto one = progress.begin();
-  for (const PartDrain& drain : drains_) {
-    if (drain.concerns(record, downstream)) ++one->in_flight;
-    ++one;
+  for (PartProgress& one : progress) {
+    for (const PartDrain& drain : drains_) {
+      if (drain.order.part == one.part && drain.concerns(record, downstream)) ++one.in_flight;
+    }
   }
 }
 

@@ -61,7 +61,8 @@ class PartDrains {
   // Of a connection that the drain of its listener has told; `otherwise` when it was taken back.
   TimePoint NextIdleGraceEnd(std::string_view listener, TimePoint now, Duration otherwise);
 
-  // The account of every part, to which what is there now has to be counted, one by one.
+  // The account of every part, to which what is there now has to be counted, one by one. A part
+  // that ends or begins in between is no matter.
   std::vector<PartProgress> Progress() const;
   void CountConnection(std::string_view listener, std::vector<PartProgress>& progress) const;
   void CountRequest(const RequestRecord& record, const DownstreamInfo& downstream,

@@ -198,10 +198,10 @@ void ServerConnection::OnProgress(Expecting expecting) {
 bool ServerConnection::ShouldAdviseClose() { return draining_ || manager_.ShouldAdviseClose(); }
 
 void ServerConnection::OnGoawaySent(std::string_view stage) {
-  manager_.OnGoawaySent(context_, stage);
+  context_.CountGoaway(stage);
 }
 
-void ServerConnection::OnFlood(std::string_view kind) { manager_.OnFlood(context_, kind); }
+void ServerConnection::OnFlood(std::string_view kind) { context_.CountFlood(kind); }
 
 void ServerConnection::Finish() {
   state_ = State::kFinishing;

@@ -1,6 +1,7 @@
 #include "net/uv_loop.h"
 
 #include <cstdlib>
+#include <iterator>
 #include <utility>
 
 namespace sluice {
@@ -8,6 +9,10 @@ namespace {
 
 // Timers that are due together: no turn fires more of them.
 constexpr size_t kMostTimersPerTurn = 256;
+
+// Posted work that has taken so long leaves the rest to the next turn: what is posted together, as at
+// the beginning of a drain, need not be done together.
+constexpr uint64_t kPostedSliceNs = 1'000'000;
 
 }  // namespace
 
@@ -30,6 +35,7 @@ UvLoop::UvLoop(uint64_t seed)
 UvLoop::~UvLoop() {
   EndDispatch();
   posted_.clear();
+  taken_.clear();
   uv_close(reinterpret_cast<uv_handle_t*>(&wake_), nullptr);
   uv_close(reinterpret_cast<uv_handle_t*>(&timer_), nullptr);
   uv_close(reinterpret_cast<uv_handle_t*>(&before_poll_), nullptr);
@@ -72,19 +78,25 @@ void UvLoop::Refresh() {
 }
 
 void UvLoop::RunPosted() {
-  std::vector<std::function<void()>> work;
-  bool stop;
   {
     std::lock_guard lock(mutex_);
-    work.swap(posted_);
-    stop = std::exchange(stop_, false);
+    taken_.insert(taken_.end(), std::make_move_iterator(posted_.begin()),
+                  std::make_move_iterator(posted_.end()));
+    posted_.clear();
   }
-  for (auto& item : work) {
+  const uint64_t began = uv_hrtime();
+  while (!taken_.empty() && uv_hrtime() - began < kPostedSliceNs) {
     Dispatch dispatch(*this);
+    const std::function<void()> item = std::move(taken_.front());  // dies inside its dispatch
+    taken_.pop_front();
     item();
-    item = nullptr;  // what it holds dies inside its dispatch
   }
-  if (stop) uv_stop(&loop_);
+  if (!taken_.empty()) {
+    uv_async_send(&wake_);
+    return;
+  }
+  std::lock_guard lock(mutex_);
+  if (std::exchange(stop_, false)) uv_stop(&loop_);
 }
 
 void UvLoop::BeforePoll() {

@@ -5,6 +5,7 @@
 #include <uv.h>
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -26,7 +27,7 @@ class UvLoop final : public Loop {
   // Runs until Stop. May be called again.
   void Run();
 
-  // Makes Run return after the present turn. Thread safe.
+  // Makes Run return once all that was posted before has run. Thread safe.
   void Stop();
 
   void Post(std::function<void()> work) override;
@@ -74,6 +75,8 @@ class UvLoop final : public Loop {
   uint64_t turn_began_ = 0;  // in nanoseconds; 0 while waiting
   std::unique_ptr<char[]> read_buffer_;
   ObjectPool<OutputQueue> output_queues_{64};
+
+  std::deque<std::function<void()>> taken_;  // posted, and not run yet
 
   std::mutex mutex_;  // guards the two below
   std::vector<std::function<void()>> posted_;

@@ -24,7 +24,7 @@ void RemoteDrainable::Cut(CutReason reason) {
 
 void RemoteDrainable::Inspect(std::function<void(const DrainProgress&)> report) {
   away_.Post([this, report = std::move(report)] {
-    target_.Inspect([this, &report](const DrainProgress& progress) {
+    target_.Inspect([this, report](const DrainProgress& progress) {
       home_.Post([report, progress] { report(progress); });
     });
   });
