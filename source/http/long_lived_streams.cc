@@ -99,8 +99,8 @@ void LongLivedStreams::EndDrain(LongLivedDrain& drain) {
 }
 
 void LongLivedStreams::OnTick() {
+  if (!unseen_.empty()) return ShowSome();
   const TimePoint now = loop_.Now();
-  if (!unseen_.empty()) ShowSome();
   bool some_wait = false;
   bool behind = false;
   for (LongLivedDrain& drain : drains_) {
@@ -108,7 +108,7 @@ void LongLivedStreams::OnTick() {
     some_wait = some_wait || !drain.waiting.empty();
     behind = behind || (drain.waiting.size() > kMostPerTick && drain.until <= now + kTick);
   }
-  if (some_wait) tick_.Set(now + (behind || !unseen_.empty() ? kPace : kTick));
+  if (some_wait) tick_.Set(now + (behind ? kPace : kTick));
 }
 
 void LongLivedStreams::TellSome(LongLivedDrain& drain, TimePoint now) {
