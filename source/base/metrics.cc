@@ -3,7 +3,10 @@
 #include <prometheus/text_serializer.h>
 
 #include <algorithm>
+#include <limits>
 #include <sstream>
+
+#include "base/metrics_wire.h"
 
 namespace sluice {
 namespace {
@@ -11,21 +14,70 @@ namespace {
 using prometheus::ClientMetric;
 using prometheus::MetricFamily;
 
+// Adds what another process counted. Where the bounds differ, a bucket goes to the first that has
+// room for all of it: what is counted below a bound that both have stays the same.
+void AddHistogram(const ClientMetric::Histogram& from, ClientMetric::Histogram& to) {
+  if (to.bucket.empty()) {
+    to = from;
+    return;
+  }
+  uint64_t below = 0;  // in `from`, up to the bound of `bucket`
+  auto next = from.bucket.begin();
+  for (auto& bucket : to.bucket) {
+    for (; next != from.bucket.end() && next->upper_bound <= bucket.upper_bound; ++next) {
+      below = next->cumulative_count;
+    }
+    bucket.cumulative_count += below;
+  }
+  to.sample_count += from.sample_count;
+  to.sample_sum += from.sample_sum;
+}
+
+// Prometheus' buckets are cumulative. The count is taken from the buckets, so that a histogram read
+// in the middle of an Observe still agrees with itself.
+void AddHistogram(const MetricHistogram& from, ClientMetric::Histogram& to) {
+  ClientMetric::Histogram read;
+  for (size_t i = 0; i <= from.bounds().size(); ++i) {
+    read.sample_count += from.bucket(i);
+    const bool last = i == from.bounds().size();
+    read.bucket.push_back(
+        {read.sample_count, last ? std::numeric_limits<double>::infinity() : from.bounds()[i]});
+  }
+  read.sample_sum = from.sum();
+  AddHistogram(read, to);
+}
+
 // The families of one collection, while they are added up.
 class Sum {
  public:
-  ClientMetric& At(const std::string& name, const std::string& help, prometheus::MetricType type,
+  // Null: the family is of another type.
+  ClientMetric* At(const std::string& name, const std::string& help, prometheus::MetricType type,
                    const MetricLabels& labels) {
     Family& family = families_[name];
     if (family.metrics.empty()) {
       family.help = help;
       family.type = type;
     }
+    if (family.type != type) return nullptr;
     const auto [at, is_new] = family.metrics.try_emplace(labels);
     if (is_new) {
       for (const auto& [key, value] : labels) at->second.label.push_back({key, value});
     }
-    return at->second;
+    return &at->second;
+  }
+
+  // Families that are of another type here are left out.
+  void Add(const std::vector<MetricFamily>& families) {
+    for (const MetricFamily& family : families) {
+      for (const ClientMetric& metric : family.metric) {
+        MetricLabels labels;
+        for (const auto& label : metric.label) labels.emplace_back(label.name, label.value);
+        ClientMetric* const to = At(family.name, family.help, family.type, labels);
+        if (to == nullptr) break;
+        to->counter.value += metric.counter.value;
+        AddHistogram(metric.histogram, to->histogram);
+      }
+    }
   }
 
   std::vector<MetricFamily> Families() {
@@ -48,23 +100,6 @@ class Sum {
   };
   std::map<std::string, Family> families_;
 };
-
-// Prometheus' buckets are cumulative. The count is taken from the buckets, so that a histogram read
-// in the middle of an Observe still agrees with itself.
-void AddHistogram(const MetricHistogram& from, ClientMetric::Histogram& to) {
-  const std::vector<double>& bounds = from.bounds();
-  if (to.bucket.empty()) {
-    for (const double bound : bounds) to.bucket.push_back({0, bound});
-    to.bucket.push_back({0, std::numeric_limits<double>::infinity()});
-  }
-  uint64_t cumulative = 0;
-  for (size_t i = 0; i < to.bucket.size() && i <= bounds.size(); ++i) {
-    cumulative += from.bucket(i);
-    to.bucket[i].cumulative_count += cumulative;
-  }
-  to.sample_count += cumulative;
-  to.sample_sum += from.sum();
-}
 
 }  // namespace
 
@@ -134,18 +169,20 @@ std::vector<MetricFamily> Metrics::Collect() const {
     for (const auto& [key, entry] : shard.cells_) {
       const auto& [name, labels] = key;
       const double value = static_cast<double>(entry.cell->value()) / entry.steps;
-      if (entry.type == MetricType::kCounter) {
-        sum.At(name, entry.help, prometheus::MetricType::Counter, labels).counter.value += value;
-      } else {
-        sum.At(name, entry.help, prometheus::MetricType::Gauge, labels).gauge.value += value;
-      }
+      const bool counter = entry.type == MetricType::kCounter;
+      const auto type = counter ? prometheus::MetricType::Counter : prometheus::MetricType::Gauge;
+      ClientMetric* const metric = sum.At(name, entry.help, type, labels);
+      if (metric == nullptr) continue;
+      (counter ? metric->counter.value : metric->gauge.value) += value;
     }
     for (const auto& [key, entry] : shard.histograms_) {
       const auto& [name, labels] = key;
-      ClientMetric& metric = sum.At(name, entry.help, prometheus::MetricType::Histogram, labels);
-      AddHistogram(entry.histogram, metric.histogram);
+      ClientMetric* const metric =
+          sum.At(name, entry.help, prometheus::MetricType::Histogram, labels);
+      if (metric != nullptr) AddHistogram(entry.histogram, metric->histogram);
     }
   }
+  sum.Add(base_);
   return sum.Families();
 }
 
@@ -153,6 +190,19 @@ std::string Metrics::Text() const {
   std::ostringstream text;
   prometheus::TextSerializer().Serialize(text, Collect());
   return std::move(text).str();
+}
+
+std::string Metrics::Export() const { return WriteMetrics(Collect()); }
+
+bool Metrics::Import(std::string_view bytes, std::string* error) {
+  const auto families = ReadMetrics(bytes, error);
+  if (!families) return false;
+  Sum sum;
+  const std::lock_guard lock(mutex_);
+  sum.Add(base_);
+  sum.Add(*families);
+  base_ = sum.Families();
+  return true;
 }
 
 }  // namespace sluice

@@ -2,6 +2,9 @@
 // the shards up when somebody looks. Handles are made at set-up and are valid as long as the shard.
 //
 // A name has one type, one help text and one set of label names, in every shard.
+//
+// A process that takes over from another goes on from its numbers: what one exports is the other's
+// base, to which its own shards are added.
 #pragma once
 
 #include <prometheus/metric_family.h>
@@ -13,6 +16,7 @@
 #include <map>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -117,9 +121,24 @@ class Metrics {
   // `Collect` in the Prometheus text format.
   std::string Text() const;
 
+  // Every counter and histogram as `Collect` has them now, the imported ones included, for the
+  // process that takes over; never a gauge, which says what is, and not what was. At most
+  // kMaxMetricsBytes (base/metrics_wire.h): the families that come last are left out beyond that.
+  std::string Export() const;
+
+  // Adds what another process exported to what `Collect` shows from now on, whether it is
+  // registered here, will be, or never is: no series that both know goes backwards. A family that
+  // is of another type here is not shown. Observations of a histogram that has other bounds here
+  // count below the next higher one, so that buckets which both have are exact.
+  //
+  // Keeps nothing of `bytes`. When they are not from an Export nothing is changed, false is
+  // returned, and `error` says why. Each call adds: import what a process exported once.
+  bool Import(std::string_view bytes, std::string* error);
+
  private:
-  mutable std::mutex mutex_;
+  mutable std::mutex mutex_;  // guards what follows; taken before that of a shard
   std::deque<MetricShard> shards_;
+  std::vector<prometheus::MetricFamily> base_;  // imported
 };
 
 }  // namespace sluice
