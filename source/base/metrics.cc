@@ -68,16 +68,18 @@ class Sum {
 
   // Families that are of another type here are left out.
   void Add(const std::vector<MetricFamily>& families) {
-    for (const MetricFamily& family : families) {
-      for (const ClientMetric& metric : family.metric) {
-        MetricLabels labels;
-        for (const auto& label : metric.label) labels.emplace_back(label.name, label.value);
-        ClientMetric* const to = At(family.name, family.help, family.type, labels);
-        if (to == nullptr) break;
-        to->counter.value += metric.counter.value;
-        AddHistogram(metric.histogram, to->histogram);
-      }
-    }
+    ForEach(families, [](const ClientMetric& from, ClientMetric& to) {
+      to.counter.value += from.counter.value;
+      AddHistogram(from.histogram, to.histogram);
+    });
+  }
+
+  // The same, but what is there already is replaced, where there is more.
+  void Raise(const std::vector<MetricFamily>& families) {
+    ForEach(families, [](const ClientMetric& from, ClientMetric& to) {
+      to.counter.value = std::max(to.counter.value, from.counter.value);
+      if (from.histogram.sample_count >= to.histogram.sample_count) to.histogram = from.histogram;
+    });
   }
 
   std::vector<MetricFamily> Families() {
@@ -98,6 +100,20 @@ class Sum {
     prometheus::MetricType type = prometheus::MetricType::Untyped;
     std::map<MetricLabels, ClientMetric> metrics;
   };
+
+  template <typename Combine>
+  void ForEach(const std::vector<MetricFamily>& families, Combine combine) {
+    for (const MetricFamily& family : families) {
+      for (const ClientMetric& metric : family.metric) {
+        MetricLabels labels;
+        for (const auto& label : metric.label) labels.emplace_back(label.name, label.value);
+        ClientMetric* const to = At(family.name, family.help, family.type, labels);
+        if (to == nullptr) break;
+        combine(metric, *to);
+      }
+    }
+  }
+
   std::map<std::string, Family> families_;
 };
 
@@ -199,8 +215,8 @@ bool Metrics::Import(std::string_view bytes, std::string* error) {
   if (!families) return false;
   Sum sum;
   const std::lock_guard lock(mutex_);
-  sum.Add(base_);
-  sum.Add(*families);
+  sum.Raise(base_);
+  sum.Raise(*families);
   base_ = sum.Families();
   return true;
 }

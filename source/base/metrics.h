@@ -126,13 +126,15 @@ class Metrics {
   // kMaxMetricsBytes (base/metrics_wire.h): the families that come last are left out beyond that.
   std::string Export() const;
 
-  // Adds what another process exported to what `Collect` shows from now on, whether it is
-  // registered here, will be, or never is: no series that both know goes backwards. A family that
-  // is of another type here is not shown. Observations of a histogram that has other bounds here
-  // count below the next higher one, so that buckets which both have are exact.
+  // Adds what another process has counted to what `Collect` shows from now on, whether it is
+  // registered here, will be, or never is: no series that both know goes backwards. That process
+  // may go on counting and export again: an import replaces the one before, series by series, where
+  // it has more. A family that is of another type here is not shown. Observations of a histogram
+  // that has other bounds here count below the next higher one, so that buckets which both have are
+  // exact.
   //
   // Keeps nothing of `bytes`. When they are not from an Export nothing is changed, false is
-  // returned, and `error` says why. Each call adds: import what a process exported once.
+  // returned, and `error` says why.
   bool Import(std::string_view bytes, std::string* error);
 
  private:

@@ -8,15 +8,15 @@
 #include <utility>
 
 #include "base/escape.h"
+#include "base/wire.h"
 
-// The bytes, where a number is in LEB128, a text is its length and its bytes, and a double is the
-// eight bytes of its bits, the lowest first:
+// The bytes, in the words of base/wire.h; a double is the u64 of its bits:
 //
 //   bytes     = "sluice metrics 1\n" *family
-//   family    = ("c" | "h") text(name) text(help) number(metrics) *metric
-//   metric    = number(labels) *(text(name) text(value)) (counter | histogram)
+//   family    = u8("c" | "h") text(name) text(help) u32(metrics) *metric
+//   metric    = u32(labels) *(text(name) text(value)) (counter | histogram)
 //   counter   = double
-//   histogram = double(sum) number(bounds) *double(bound) *number(count), the last one above all
+//   histogram = double(sum) u32(bounds) *double(bound) *u64(count), the last one above all
 //
 // One document has one form: families, metrics and labels are in order, and none is there twice.
 
@@ -99,137 +99,80 @@ bool IsMetric(const ClientMetric& metric, MetricType type) {
 
 // ---- writing ----
 
-void PutNumber(std::string& out, uint64_t number) {
-  for (; number >= 0x80; number >>= 7) out += static_cast<char>(number | 0x80);
-  out += static_cast<char>(number);
-}
+void PutDouble(WireWriter& out, double value) { out.Number(std::bit_cast<uint64_t>(value)); }
 
-void PutText(std::string& out, std::string_view text) {
-  PutNumber(out, text.size());
-  out += text;
-}
+void PutSize(WireWriter& out, size_t size) { out.Number(static_cast<uint32_t>(size)); }
 
-void PutDouble(std::string& out, double value) {
-  const auto bits = std::bit_cast<uint64_t>(value);
-  for (int shift = 0; shift < 64; shift += 8) out += static_cast<char>(bits >> shift);
-}
-
-void PutHistogram(std::string& out, const ClientMetric::Histogram& histogram) {
+void PutHistogram(WireWriter& out, const ClientMetric::Histogram& histogram) {
   PutDouble(out, histogram.sample_sum);
-  PutNumber(out, histogram.bucket.size() - 1);
+  PutSize(out, histogram.bucket.size() - 1);
   for (size_t i = 0; i + 1 < histogram.bucket.size(); ++i) {
     PutDouble(out, histogram.bucket[i].upper_bound);
   }
   uint64_t below = 0;
   for (const auto& bucket : histogram.bucket) {
-    PutNumber(out, bucket.cumulative_count - std::exchange(below, bucket.cumulative_count));
+    out.Number(bucket.cumulative_count - std::exchange(below, bucket.cumulative_count));
   }
 }
 
-void PutMetric(std::string& out, const ClientMetric& metric, MetricType type) {
-  PutNumber(out, metric.label.size());
+std::string MetricBytes(const ClientMetric& metric, MetricType type) {
+  WireWriter out;
+  PutSize(out, metric.label.size());
   for (const ClientMetric::Label& label : metric.label) {
-    PutText(out, label.name);
-    PutText(out, label.value);
+    out.Text(label.name);
+    out.Text(label.value);
   }
   if (type == MetricType::Counter) {
     PutDouble(out, metric.counter.value);
   } else {
     PutHistogram(out, metric.histogram);
   }
+  return out.Take();
+}
+
+// Without its metrics, of which there are `count`.
+std::string FamilyHead(const MetricFamily& family, size_t count) {
+  WireWriter out;
+  const char kind = family.type == MetricType::Counter ? kCounterKind : kHistogramKind;
+  out.Number(static_cast<uint8_t>(kind));
+  out.Text(family.name);
+  out.Text(family.help);
+  PutSize(out, count);
+  return out.Take();
 }
 
 // False: it does not fit, and `out` ends with the last metric that did.
 bool PutFamily(std::string& out, const MetricFamily& family, size_t max_bytes) {
+  const size_t taken = out.size() + FamilyHead(family, 0).size();
   std::string metrics;
-  uint64_t count = 0;
-  std::string head(1, family.type == MetricType::Counter ? kCounterKind : kHistogramKind);
-  PutText(head, family.name);
-  PutText(head, family.help);
-  constexpr size_t kMaxNumber = 10;
+  size_t count = 0;
   bool fits = true;
   for (const ClientMetric& metric : family.metric) {
     if (!IsMetric(metric, family.type)) continue;
-    const size_t before = metrics.size();
-    PutMetric(metrics, metric, family.type);
-    fits = out.size() + head.size() + kMaxNumber + metrics.size() <= max_bytes;
-    if (!fits) {
-      metrics.resize(before);
-      break;
-    }
+    const std::string bytes = MetricBytes(metric, family.type);
+    fits = taken + metrics.size() + bytes.size() <= max_bytes;
+    if (!fits) break;
+    metrics += bytes;
     ++count;
   }
-  if (count == 0) return fits;
-  out += head;
-  PutNumber(out, count);
-  out += metrics;
+  if (count > 0) out += FamilyHead(family, count) + metrics;
   return fits;
 }
 
 // ---- reading ----
 
-// Reads from the front; once something is missing or wrong, `ok` is false and stays so.
-class Reader {
- public:
-  explicit Reader(std::string_view bytes) : left_(bytes) {}
+double GetDouble(WireReader& reader) { return std::bit_cast<double>(reader.Number<uint64_t>()); }
 
-  bool ok() const { return ok_; }
-  bool more() const { return ok_ && !left_.empty(); }
-
-  std::string_view Bytes(uint64_t count) {
-    if (count > left_.size()) return Bad();
-    const std::string_view bytes = left_.substr(0, count);
-    left_.remove_prefix(count);
-    return bytes;
-  }
-
-  uint64_t Number() {
-    uint64_t number = 0;
-    for (int shift = 0; shift < 63; shift += 7) {
-      const std::string_view byte = Bytes(1);
-      if (byte.empty()) return 0;
-      const auto bits = static_cast<unsigned char>(byte[0]);
-      number |= static_cast<uint64_t>(bits & 0x7f) << shift;
-      if ((bits & 0x80) != 0) continue;
-      if (bits == 0 && shift > 0) Bad();  // the same number in more bytes than it needs
-      return number;
-    }
-    Bad();
-    return 0;
-  }
-
-  std::string Text() { return std::string(Bytes(Number())); }
-
-  double Double() {
-    const std::string_view bytes = Bytes(8);
-    uint64_t bits = 0;
-    for (size_t i = bytes.size(); i > 0; --i) {
-      bits = bits << 8 | static_cast<unsigned char>(bytes[i - 1]);
-    }
-    return std::bit_cast<double>(bits);
-  }
-
- private:
-  std::string_view Bad() {
-    ok_ = false;
-    left_ = {};
-    return {};
-  }
-
-  std::string_view left_;
-  bool ok_ = true;
-};
-
-ClientMetric::Histogram GetHistogram(Reader& reader) {
+ClientMetric::Histogram GetHistogram(WireReader& reader) {
   ClientMetric::Histogram histogram;
-  histogram.sample_sum = reader.Double();
-  const uint64_t bounds = reader.Number();
-  for (uint64_t i = 0; i < bounds && reader.ok(); ++i) {
-    histogram.bucket.push_back({0, reader.Double()});
+  histogram.sample_sum = GetDouble(reader);
+  const auto bounds = reader.Number<uint32_t>();
+  for (uint32_t i = 0; i < bounds && reader.ok(); ++i) {
+    histogram.bucket.push_back({0, GetDouble(reader)});
   }
   histogram.bucket.push_back({0, std::numeric_limits<double>::infinity()});
   for (auto& bucket : histogram.bucket) {
-    const uint64_t count = reader.Number();
+    const auto count = reader.Number<uint64_t>();
     // Beyond what IsHistogram allows, and far from where the sum would overflow.
     histogram.sample_count += count > kMaxCount ? kMaxCount + 1 : count;
     bucket.cumulative_count = histogram.sample_count;
@@ -238,15 +181,15 @@ ClientMetric::Histogram GetHistogram(Reader& reader) {
   return histogram;
 }
 
-ClientMetric GetMetric(Reader& reader, MetricType type) {
+ClientMetric GetMetric(WireReader& reader, MetricType type) {
   ClientMetric metric;
-  const uint64_t labels = reader.Number();
-  for (uint64_t i = 0; i < labels && reader.ok(); ++i) {
-    std::string name = reader.Text();
-    metric.label.push_back({std::move(name), reader.Text()});
+  const auto labels = reader.Number<uint32_t>();
+  for (uint32_t i = 0; i < labels && reader.ok(); ++i) {
+    const std::string_view name = reader.Text();
+    metric.label.push_back({std::string(name), std::string(reader.Text())});
   }
   if (type == MetricType::Counter) {
-    metric.counter.value = reader.Double();
+    metric.counter.value = GetDouble(reader);
   } else {
     metric.histogram = GetHistogram(reader);
   }
@@ -254,18 +197,18 @@ ClientMetric GetMetric(Reader& reader, MetricType type) {
 }
 
 // Reads the next family to the end of `families`; false: there is something wrong with it.
-bool GetFamily(Reader& reader, std::vector<MetricFamily>& families) {
-  const std::string_view kind = reader.Bytes(1);
-  if (kind[0] != kCounterKind && kind[0] != kHistogramKind) return false;
+bool GetFamily(WireReader& reader, std::vector<MetricFamily>& families) {
+  const auto kind = static_cast<char>(reader.Number<uint8_t>());
+  if (kind != kCounterKind && kind != kHistogramKind) return false;
   MetricFamily family;
-  family.type = kind[0] == kCounterKind ? MetricType::Counter : MetricType::Histogram;
+  family.type = kind == kCounterKind ? MetricType::Counter : MetricType::Histogram;
   family.name = reader.Text();
   family.help = reader.Text();
   if (!IsName(family.name, true) || !IsHelp(family.help)) return false;
   if (!families.empty() && family.name <= families.back().name) return false;
-  const uint64_t metrics = reader.Number();
+  const auto metrics = reader.Number<uint32_t>();
   if (metrics == 0) return false;
-  for (uint64_t i = 0; i < metrics; ++i) {
+  for (uint32_t i = 0; i < metrics; ++i) {
     ClientMetric metric = GetMetric(reader, family.type);
     if (!reader.ok() || !IsMetric(metric, family.type)) return false;
     if (i > 0 && !(family.metric.back().label < metric.label)) return false;
@@ -297,9 +240,9 @@ std::optional<std::vector<MetricFamily>> ReadMetrics(std::string_view bytes, std
     *error = "metrics of an unknown version";
     return std::nullopt;
   }
-  Reader reader(bytes.substr(kMagic.size()));
+  WireReader reader(bytes.substr(kMagic.size()));
   std::vector<MetricFamily> families;
-  while (reader.more()) {
+  while (!reader.finished()) {
     if (GetFamily(reader, families)) continue;
     *error =
         "metrics that are cut short or malformed, in family " + std::to_string(families.size() + 1);
