@@ -86,7 +86,12 @@ void LongLivedStreams::ShowSome() {
     untold_.PushBack(&stream);
     if (stream.drain_ == nullptr) Assign(stream);
   }
-  if (!unseen_.empty()) tick_.Set(loop_.Now() + kPace);
+  // Also those have to be told who waited before, and whose tick this one may have been.
+  if (!unseen_.empty()) {
+    tick_.Set(loop_.Now() + kPace);
+  } else if (count_ > 0 && !tick_.active()) {
+    tick_.Set(loop_.Now() + kTick);
+  }
 }
 
 void LongLivedStreams::EndDrain(LongLivedDrain& drain) {

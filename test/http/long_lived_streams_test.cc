@@ -287,5 +287,138 @@ TEST_F(LongLivedStreamsTest, WhatOneDrainLetsGoAnotherTells) {
   EXPECT_EQ(told_.size(), 100u);
 }
 
+// ---- more than one turn shows to a drain: 4096
+
+constexpr size_t kMany = 10000;
+
+TEST_F(LongLivedStreamsTest, ManyAreShownInSlicesAndAllAreTold) {
+  AddMany(kMany);
+  Begin(10s);
+  EXPECT_LT(drain_->waiting.size(), kMany);
+  loop_.RunFor(5ms);
+  EXPECT_EQ(drain_->waiting.size() + told_.size(), kMany);
+  loop_.RunFor(11s);
+  EXPECT_EQ(std::set<int>(told_.begin(), told_.end()).size(), kMany);
+  EXPECT_EQ(told_.size(), kMany);
+  EXPECT_EQ(drain_->told, kMany);
+  EXPECT_EQ(drain_->left, 0u);
+}
+
+TEST_F(LongLivedStreamsTest, ManyAreToldAtAnEvenPaceToo) {
+  AddMany(kMany);
+  Begin(10s);
+  loop_.RunFor(10s);
+  for (int second = 1; second < 10; ++second) {
+    EXPECT_NEAR(static_cast<double>(ToldWithin(second * 1s)), second * 1000, 20) << second;
+  }
+}
+
+TEST_F(LongLivedStreamsTest, WhoEndsBeforeADrainHasSeenItHasLeft) {
+  AddMany(kMany);
+  Begin(10s);
+  ASSERT_LT(drain_->waiting.size(), kMany);
+  uint64_t left = 0;
+  for (size_t i = 0; i < kMany; i += 10) {  // some that were shown, some that were not
+    streams_.Remove(*all_[i]);
+    streams_.Remove(*all_[i]);  // again
+    ++left;
+  }
+  EXPECT_EQ(drain_->left, left);
+  loop_.RunFor(11s);
+  EXPECT_EQ(drain_->left, left);
+  EXPECT_EQ(drain_->told, kMany - left);
+  EXPECT_EQ(told_.size(), kMany - left);
+}
+
+TEST_F(LongLivedStreamsTest, AllMayEndBeforeADrainHasSeenThem) {
+  AddMany(kMany);
+  Begin({});
+  for (const auto& stream : all_) streams_.Remove(*stream);
+  EXPECT_EQ(drain_->left, kMany);
+  loop_.RunFor(1s);
+  EXPECT_THAT(told_, IsEmpty());
+  EXPECT_TRUE(drain_->waiting.empty());
+}
+
+TEST_F(LongLivedStreamsTest, WhomADrainDoesNotConcernDoesNotLeaveIt) {
+  for (size_t i = 0; i < kMany; ++i) Add(i % 2 == 0 ? "a" : "b");
+  Begin(10s, OfRoute("a"));
+  for (size_t i = kMany - 100; i < kMany; ++i) streams_.Remove(*all_[i]);
+  EXPECT_EQ(drain_->left, 50u);
+  loop_.RunFor(11s);
+  EXPECT_EQ(drain_->told, kMany / 2 - 50);
+  EXPECT_EQ(told_.size(), kMany / 2 - 50);
+}
+
+TEST_F(LongLivedStreamsTest, ADrainThatIsTakenBackBeforeAllHaveSeenItTellsNobody) {
+  AddMany(kMany);
+  LongLivedDrain& drain = Begin({});
+  ASSERT_LT(drain.waiting.size(), kMany);
+  streams_.EndDrain(drain);
+  loop_.RunFor(1min);
+  EXPECT_THAT(told_, IsEmpty());
+  for (const auto& stream : all_) streams_.Remove(*stream);
+}
+
+TEST_F(LongLivedStreamsTest, ADrainThatIsTakenBackHalfShownMayBeginAgain) {
+  AddMany(kMany);
+  streams_.EndDrain(Begin(10s));
+  Begin(1s);
+  loop_.RunFor(1ms);
+  streams_.EndDrain(*drain_);
+  const size_t told = told_.size();
+  Begin(1s);
+  loop_.RunFor(3s);
+  EXPECT_EQ(told_.size(), kMany);
+  EXPECT_EQ(std::set<int>(told_.begin(), told_.end()).size(), kMany);
+  EXPECT_EQ(drain_->told, kMany - told);
+  EXPECT_EQ(drain_->left, 0u);
+}
+
+TEST_F(LongLivedStreamsTest, ASecondDrainTellsWhomTheFirstHadNotSeen) {
+  for (size_t i = 0; i < kMany; ++i) Add(i % 2 == 0 ? "a" : "b");
+  LongLivedDrain& of_route = Begin(5s, OfRoute("a"));
+  LongLivedDrain& of_all = Begin(5s, Everything);
+  loop_.RunFor(7s);
+  EXPECT_EQ(std::set<int>(told_.begin(), told_.end()).size(), kMany);
+  EXPECT_EQ(told_.size(), kMany) << "each once";
+  EXPECT_EQ(of_route.told, kMany / 2);
+  EXPECT_EQ(of_all.told, kMany / 2);
+}
+
+// What is shown last to the second waits for the first already.
+TEST_F(LongLivedStreamsTest, ADrainThatConcernsNobodyHoldsUpNoOther) {
+  AddMany(kMany);
+  LongLivedDrain& drain = Begin(1s);
+  loop_.RunFor(100ms);
+  Begin(1s, OfRoute("another"));
+  loop_.RunFor(3s);
+  EXPECT_EQ(drain.told, kMany);
+}
+
+TEST_F(LongLivedStreamsTest, WhatOneDrainLetsGoHalfShownAnotherTells) {
+  for (size_t i = 0; i < kMany; ++i) Add("a");
+  LongLivedDrain& of_route = Begin(1h, OfRoute("a"));
+  LongLivedDrain& of_all = Begin(1s, Everything);
+  streams_.Remove(*all_[kMany - 1]);  // not seen yet: it leaves the first that concerns it
+  EXPECT_EQ(of_route.left, 1u);
+  streams_.EndDrain(of_route);
+  streams_.Remove(*all_[kMany - 2]);
+  EXPECT_EQ(of_all.left, 1u);
+  loop_.RunFor(3s);
+  EXPECT_EQ(of_all.told, kMany - 2);
+  EXPECT_EQ(told_.size(), kMany - 2);
+}
+
+TEST_F(LongLivedStreamsTest, WhoComesWhileOthersAreShownIsToldToo) {
+  AddMany(kMany);
+  Begin(1s);
+  AddMany(10);
+  for (size_t i = kMany; i < kMany + 5; ++i) streams_.Remove(*all_[i]);
+  loop_.RunFor(3s);
+  EXPECT_EQ(drain_->left, 5u);
+  EXPECT_EQ(drain_->told, kMany + 5);
+}
+
 }  // namespace
 }  // namespace sluice
