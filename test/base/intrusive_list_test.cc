@@ -115,6 +115,71 @@ TEST(IntrusiveListTest, TakeAllEmptiesTheOther) {
   EXPECT_EQ(Numbers(list), (std::vector<int>{1, 2, 3}));
 }
 
+TEST(IntrusiveListTest, TakeAllJoinsBothEnds) {
+  RedList list, other;
+  Item one(1), two(2), three(3), four(4);
+  other.PushBack(&two);
+  other.PushBack(&three);
+  list.TakeAll(other);  // into an empty one
+  EXPECT_EQ(list.front(), &two);
+  EXPECT_EQ(list.back(), &three);
+  list.PushFront(&one);
+  list.PushBack(&four);
+  EXPECT_EQ(Numbers(list), (std::vector<int>{1, 2, 3, 4}));
+  two.LeaveRed();
+  three.LeaveRed();
+  EXPECT_EQ(Numbers(list), (std::vector<int>{1, 4}));
+  other.PushBack(&three);  // the other is a list like any other
+  other.TakeAll(list);
+  EXPECT_EQ(Numbers(other), (std::vector<int>{3, 1, 4}));
+  EXPECT_TRUE(list.empty());
+}
+
+TEST(IntrusiveListTest, WhatWasTakenOutlivesTheListItCameFrom) {
+  RedList list;
+  Item one(1), two(2);
+  {
+    RedList other;
+    other.PushBack(&one);
+    other.PushBack(&two);
+    list.TakeAll(other);
+  }
+  EXPECT_TRUE(one.red());
+  EXPECT_EQ(Numbers(list), (std::vector<int>{1, 2}));
+}
+
+TEST(IntrusiveListTest, TakeAllLeavesOtherTagsAlone) {
+  RedList red, other_red;
+  BlueList blue;
+  Item one(1), two(2);
+  other_red.PushBack(&one);
+  other_red.PushBack(&two);
+  blue.PushBack(&two);
+  blue.PushBack(&one);
+  red.TakeAll(other_red);
+  EXPECT_EQ(Numbers(red), (std::vector<int>{1, 2}));
+  EXPECT_EQ(Numbers(blue), (std::vector<int>{2, 1}));
+}
+
+TEST(IntrusiveListTest, NextWalksToTheEnd) {
+  RedList red;
+  BlueList blue;
+  Item one(1), two(2), three(3);
+  for (Item* item : {&one, &two, &three}) red.PushBack(item);
+  for (Item* item : {&three, &one}) blue.PushBack(item);
+  EXPECT_EQ(red.Next(&one), &two);
+  EXPECT_EQ(red.Next(&two), &three);
+  EXPECT_EQ(red.Next(&three), nullptr);
+  EXPECT_EQ(blue.Next(&three), &one);
+  EXPECT_EQ(blue.Next(&one), nullptr);
+  two.LeaveRed();
+  EXPECT_EQ(red.Next(&one), &three);
+  RedList other;
+  other.TakeAll(red);
+  EXPECT_EQ(other.Next(&one), &three);
+  EXPECT_EQ(other.Next(&three), nullptr);
+}
+
 TEST(IntrusiveListTest, AVisitMayUnlinkMoveOrDestroyItsElement) {
   RedList list, other;
   std::vector<std::unique_ptr<Item>> items;

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -132,6 +135,143 @@ TEST(UvLoopTest, FiresTimersInOrderAndNotEarly) {
   loop.Run();
   EXPECT_EQ(order, (std::vector<int>{1, 2}));
   EXPECT_GE(rang_at - set_at, milliseconds(10));
+}
+
+// Longer than a turn gives to posted work.
+void WorkForLong() {
+  const auto until = std::chrono::steady_clock::now() + milliseconds(3);
+  while (std::chrono::steady_clock::now() < until) {
+  }
+}
+
+TEST(UvLoopTest, PostedWorkThatTakesLongLeavesTheRestToTheNextTurn) {
+  UvLoop loop(1);
+  std::vector<std::string> log;
+  Then turn_ends([&] { log.push_back("turn ends"); });
+  for (const char* name : {"one", "two", "three"}) {
+    loop.Post([&, name] {
+      log.push_back(name);
+      loop.FlushAtTurnEnd(turn_ends);
+      WorkForLong();
+    });
+  }
+  loop.Post([&] { loop.Stop(); });
+  loop.Run();
+  EXPECT_EQ(log, (std::vector<std::string>{"one", "turn ends", "two", "turn ends", "three",
+                                           "turn ends"}));
+}
+
+TEST(UvLoopTest, ATimerThatIsDueNeedNotWaitForAllThatWasPosted) {
+  UvLoop loop(1);
+  constexpr int kItems = 50;
+  int done = 0;
+  int done_at_ring = -1;
+  Alarm alarm{[&] { done_at_ring = done; }};
+  Timer timer(loop.timers(), Delegate::Bind<&Alarm::Ring>(&alarm));
+  loop.Post([&] { timer.Set(loop.Now() + milliseconds(1)); });
+  for (int i = 0; i < kItems; ++i) {
+    loop.Post([&] {
+      ++done;
+      WorkForLong();
+    });
+  }
+  loop.Post([&] { loop.Stop(); });
+  loop.Run();
+  EXPECT_EQ(done, kItems);
+  EXPECT_GE(done_at_ring, 0) << "it never rang";
+  EXPECT_LT(done_at_ring, kItems);
+}
+
+TEST(UvLoopTest, SlicesKeepTheOrderOfWhatIsPostedMeanwhile) {
+  UvLoop loop(1);
+  std::vector<int> order;
+  const auto work = [&](int number) {
+    return [&order, number] {
+      order.push_back(number);
+      WorkForLong();
+    };
+  };
+  loop.Post([&] {
+    order.push_back(0);
+    loop.Post(work(3));
+    loop.Post([&, again = work(4)] {
+      again();
+      loop.Post(work(5));
+      loop.Post([&] { loop.Stop(); });
+    });
+    WorkForLong();
+  });
+  loop.Post(work(1));
+  loop.Post(work(2));
+  loop.Run();
+  EXPECT_EQ(order, (std::vector<int>{0, 1, 2, 3, 4, 5}));
+}
+
+TEST(UvLoopTest, EachPieceOfPostedWorkIsADispatchAndDiesInIt) {
+  UvLoop loop(1);
+  std::vector<std::string> log;
+  struct Traced {
+    std::vector<std::string>& log;
+    ~Traced() { log.push_back("freed"); }
+  };
+  for (const char* name : {"one", "two"}) {
+    loop.Post([&, name, traced = std::make_shared<Traced>(log)] {
+      auto recorder = std::make_unique<Recorder>(log);
+      loop.FlushLater(*recorder);
+      loop.DeleteLater(std::move(recorder));
+      log.push_back(name);
+    });
+  }
+  loop.Post([&] { loop.Stop(); });
+  loop.Run();
+  EXPECT_EQ(log, (std::vector<std::string>{"one", "freed", "flushed", "destroyed",  //
+                                           "two", "freed", "flushed", "destroyed"}));
+}
+
+TEST(UvLoopTest, StopsOnlyOnceAllThatWasPostedBeforeHasRun) {
+  UvLoop loop(1);
+  constexpr int kItems = 20;
+  int done = 0;
+  std::thread poster([&] {
+    for (int i = 0; i < kItems; ++i) {
+      loop.Post([&] {
+        ++done;
+        WorkForLong();
+      });
+    }
+    loop.Stop();
+  });
+  loop.Run();
+  poster.join();
+  EXPECT_EQ(done, kItems);
+}
+
+TEST(UvLoopTest, RunsAgainAfterAStop) {
+  UvLoop loop(1);
+  std::vector<int> order;
+  for (int round = 0; round < 3; ++round) {
+    loop.Post([&order, round] {
+      order.push_back(round);
+      WorkForLong();
+    });
+    loop.Post([&] { loop.Stop(); });
+    loop.Run();
+  }
+  EXPECT_EQ(order, (std::vector<int>{0, 1, 2}));
+}
+
+TEST(UvLoopTest, WorkThatNeverHadItsTurnIsFreedWithTheLoop) {
+  auto token = std::make_shared<int>(7);
+  {
+    UvLoop loop(1);
+    loop.Post([&] {
+      WorkForLong();
+      loop.Stop();
+    });
+    loop.Run();
+    for (int i = 0; i < 3; ++i) loop.Post([token] { FAIL() << "nobody runs the loop"; });
+  }
+  EXPECT_EQ(token.use_count(), 1);
 }
 
 TEST(UvLoopTest, DropsWorkPostedAfterItsLastTurn) {
