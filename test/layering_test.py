@@ -26,7 +26,8 @@ ALLOWED = {
     "upstream": ["http", "config/config.h", "sluice", "base"],
     "proxy": ["upstream", "http", "config/config.h", "sluice", "base"],
     # The lifecycle wing.
-    "lifecycle": ["config", "net/listener.h", "sluice", "base"],
+    "lifecycle": ["config", "net/child_process.h", "net/fd.h", "net/fd_channel.h", "net/listener.h",
+                  "net/uv_loop.h", "sluice", "base"],
     "admin": ["lifecycle", "config", "net/listener.h", "sluice", "base"],
     # Where the wings meet.
     "server": ["proxy", "upstream", "http", "admin", "lifecycle", "net", "config", "sluice",

@@ -1,5 +1,7 @@
 #include "admin/admin_handler.h"
 
+#include <unistd.h>
+
 #include <nlohmann/json.hpp>
 #include <utility>
 #include <vector>
@@ -82,6 +84,8 @@ const AdminHandler::Endpoint AdminHandler::kEndpoints[] = {
      "certificates in use, and when they expire"},
     {"/tls/reload", "POST", Endpoint::Access::kChange, &AdminHandler::ReloadTls,
      "read certificates, keys and CAs again"},
+    {"/restart", "POST", Endpoint::Access::kChange, &AdminHandler::Restart,
+     "start the program anew and hand over to it; answers when that has taken over"},
     {"/drain", "GET, HEAD, POST, DELETE", Endpoint::Access::kPrivate, &AdminHandler::Drain,
      "GET: phase and progress; POST: begin a drain; DELETE: take it back while lame duck; "
      "?listener=, ?route=, ?cluster= or ?endpoint= drains a part, and DELETE undrains it"},
@@ -249,6 +253,16 @@ void AdminHandler::Tls(Request& request) {
 void AdminHandler::ReloadTls(Request& request) {
   const TlsReport report = sources_.tls(true);
   Reply(request.id(), {report.ok() ? 200 : 500, TlsJson(report) + "\n", kJson, {}});
+}
+
+void AdminHandler::Restart(Request& request) {
+  sources_.restart([this, id = request.id()](const Result<int>& pid) {
+    const auto asked = requests_.find(id);
+    if (asked == requests_.end()) return;  // the client has left in the meantime
+    if (!pid) return Refuse(*asked->second, 409, pid.error().message);
+    const nlohmann::ordered_json json = {{"pid", *pid}, {"previous_pid", getpid()}};
+    Reply(id, {200, json.dump(2) + "\n", kJson, {}});
+  });
 }
 
 void AdminHandler::Drain(Request& request) {

@@ -55,6 +55,7 @@ class AdminHandler : public Handler {
   void Connections(Request& request);
   void Tls(Request& request);
   void ReloadTls(Request& request);
+  void Restart(Request& request);
   void Drain(Request& request);
   void Prestop(Request& request);
 

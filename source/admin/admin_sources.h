@@ -8,6 +8,7 @@
 
 #include "base/time.h"
 #include "sluice/handler.h"
+#include "sluice/result.h"
 
 namespace sluice {
 
@@ -64,6 +65,9 @@ struct AdminSources {
 
   // Every open downstream connection, of every worker.
   std::function<void(std::function<void(std::vector<ConnectionRecord>)> reply)> connections;
+
+  // Starts a new process of the program and hands over to it: its pid, or what went wrong.
+  std::function<void(std::function<void(Result<int>)> reply)> restart;
 
   // What TLS uses; with `reload`, after its files were read again.
   std::function<TlsReport(bool reload)> tls;

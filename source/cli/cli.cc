@@ -8,6 +8,7 @@
 #include "cli/admin_client.h"
 #include "cli/check_command.h"
 #include "cli/drain_command.h"
+#include "cli/restart_command.h"
 #include "cli/serve_command.h"
 #include "cli/status_command.h"
 
@@ -17,9 +18,13 @@ namespace {
 // How often `sluice drain --wait` looks.
 constexpr std::chrono::milliseconds kPause{200};
 
-AdminCaller AdminAt(const std::string& address) {
-  return [address](std::string_view method, std::string_view path) {
-    return CallAdmin(address, method, path);
+// The new process has restart.timeout to become ready, which bounds the wait.
+constexpr std::chrono::hours kRestartPatience{1};
+
+AdminCaller AdminAt(const std::string& address,
+                    std::chrono::milliseconds patience = std::chrono::seconds(5)) {
+  return [address, patience](std::string_view method, std::string_view path) {
+    return CallAdmin(address, method, path, patience);
   };
 }
 
@@ -31,6 +36,9 @@ struct Runner {
   int operator()(const DrainCommand& command) const {
     return RunDrain(
         command, AdminAt(command.admin), [] { std::this_thread::sleep_for(kPause); }, terminal);
+  }
+  int operator()(const RestartCommand& command) const {
+    return RunRestart(AdminAt(command.admin, kRestartPatience), terminal);
   }
   int operator()(const StatusCommand& command) const {
     return RunStatus(command, AdminAt(command.admin), terminal);

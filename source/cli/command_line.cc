@@ -15,6 +15,7 @@ constexpr char kFooter[] = R"(Examples:
   sluice check -c sluice.yaml                is the file right, and can its promises be kept?
   sluice status                              how is the running process?
   sluice drain --wait                        drain it, and return when it is gone
+  sluice restart                             a new version in its place: nobody notices
 
 SIGTERM or Ctrl-C drain too; a second one cuts what is still in flight.
 `sluice COMMAND --help` says more of each command.
@@ -42,6 +43,12 @@ as before, and /ready stays 200.
   sluice drain --endpoint 10.0.0.7:8080 --wait
   sluice drain --endpoint 10.0.0.7:8080 --undo)";
 
+constexpr char kRestartFooter[] =
+    R"(The new process is started with the arguments of the running one, reads the configuration
+anew, and gets its listening sockets and its idle connections. Until it accepts, the running one
+serves; if it cannot (a bad configuration, a crash), the running one goes on, and says why here.
+SIGUSR2 does the same.)";
+
 constexpr char kAdminHelp[] = "admin of the running process: HOST:PORT or unix:/PATH";
 
 void AddOverrides(CLI::App* app, std::vector<std::string>* overrides) {
@@ -68,6 +75,10 @@ CLI::App* AddServe(CLI::App* app, ServeCommand* command) {
                    "worker threads [one for each CPU the process may use]")
       ->type_name("N");
   AddOverrides(serve, &command->overrides);
+  serve
+      ->add_option("--takeover", command->takeover,
+                   "take over from the process whose restart.socket this is, if it runs")
+      ->type_name("PATH");
   serve->footer(kServeFooter);
   return serve;
 }
@@ -110,6 +121,16 @@ CLI::App* AddDrain(CLI::App* app, DrainCommand* command) {
   return drain;
 }
 
+CLI::App* AddRestart(CLI::App* app, RestartCommand* command) {
+  CLI::App* restart = app->add_subcommand(
+      "restart", "start the program anew in place of the running process, without losing a request");
+  restart->add_option("--admin", command->admin, kAdminHelp)
+      ->type_name("ADDR")
+      ->capture_default_str();
+  restart->footer(kRestartFooter);
+  return restart;
+}
+
 CLI::App* AddStatus(CLI::App* app, StatusCommand* command) {
   CLI::App* status =
       app->add_subcommand("status", "how the running process is: phase, what is in flight");
@@ -137,6 +158,8 @@ tl::expected<Command, int> ParseCommandLine(int argc, const char* const* argv,
   const CLI::App* serve_app = AddServe(&app, &serve);
   const CLI::App* check_app = AddCheck(&app, &check);
   const CLI::App* drain_app = AddDrain(&app, &drain);
+  RestartCommand restart;
+  const CLI::App* restart_app = AddRestart(&app, &restart);
   const CLI::App* status_app = AddStatus(&app, &status);
 
   try {
@@ -148,11 +171,15 @@ tl::expected<Command, int> ParseCommandLine(int argc, const char* const* argv,
     terminal.err << kHint;
     return tl::unexpected(kExitUsage);
   }
-  if (serve_app->parsed()) return Command(std::move(serve));
+  if (serve_app->parsed()) {
+    serve.arguments.assign(argv, argv + argc);
+    return Command(std::move(serve));
+  }
   if (check_app->parsed()) return Command(std::move(check));
   if (drain_app->parsed()) return Command(std::move(drain));
+  if (restart_app->parsed()) return Command(std::move(restart));
   if (status_app->parsed()) return Command(std::move(status));
-  terminal.Error("a command is missing: serve, check, drain or status");
+  terminal.Error("a command is missing: serve, check, drain, restart or status");
   terminal.err << kHint;
   return tl::unexpected(kExitUsage);
 }

@@ -19,6 +19,8 @@ struct ServeCommand {
   std::string admin;
   std::string workers;
   std::vector<std::string> overrides;  // "KEY.PATH=VALUE"
+  std::string takeover;                // socket of the process to take over from; empty: none
+  std::vector<std::string> arguments;  // all of them, as typed
 };
 
 struct CheckCommand {
@@ -35,12 +37,16 @@ struct DrainCommand {
   std::string name{};   // of that
 };
 
+struct RestartCommand {
+  std::string admin = kDefaultAdmin;
+};
+
 struct StatusCommand {
   std::string admin = kDefaultAdmin;
   bool json = false;
 };
 
-using Command = std::variant<ServeCommand, CheckCommand, DrainCommand, StatusCommand>;
+using Command = std::variant<ServeCommand, CheckCommand, DrainCommand, RestartCommand, StatusCommand>;
 
 // The command, or the exit code when there is nothing left to do: help and version were printed to
 // `terminal.out`, or a mistake was explained on `terminal.err`.

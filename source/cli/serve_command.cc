@@ -54,6 +54,13 @@ std::string HowToStop(const DrainConfig& drain) {
          " to finish; twice stops at once";
 }
 
+// Also to the process that is to be replaced, which serves on.
+int Refuse(const Error& error, const Terminal& terminal) {
+  terminal.Error(error.message);
+  Succession::Refuse(error.message);
+  return kExitUsage;
+}
+
 }  // namespace
 
 Result<ServeOptions> MakeServeOptions(const ServeCommand& command, const Terminal& terminal) {
@@ -82,21 +89,17 @@ Result<ServeOptions> MakeServeOptions(const ServeCommand& command, const Termina
 
 int RunServe(const ServeCommand& command, const Terminal& terminal) {
   auto options = MakeServeOptions(command, terminal);
-  if (!options) {
-    terminal.Error(options.error().message);
-    return kExitUsage;
-  }
+  if (!options) return Refuse(options.error(), terminal);
   const auto tls_warnings = CheckTls(options->config, std::chrono::system_clock::now());
-  if (!tls_warnings) {
-    terminal.Error(tls_warnings.error().message);
-    return kExitUsage;
-  }
+  if (!tls_warnings) return Refuse(tls_warnings.error(), terminal);
   std::vector<std::string> warnings = CheckConfig(options->config);
   warnings.insert(warnings.end(), tls_warnings->begin(), tls_warnings->end());
   const std::string how_to_stop = HowToStop(options->config.drain);
   // With a JSON log on the same stream, only a person may be greeted.
   const bool greet = terminal.interactive || options->config.log.format == LogFormat::kText;
 
+  options->program = ProgramOf(command.arguments);
+  options->takeover_path = command.takeover;
   auto server = Server::Create(std::move(*options));
   if (!server) {
     terminal.Error(server.error().message);

@@ -281,6 +281,14 @@ struct TlsConfig {
   Duration reload_interval = std::chrono::seconds(10);  // between looks at the files; 0: none
 };
 
+// Hot restart: how a new process takes over (docs/hand-over.md).
+struct RestartConfig {
+  std::string socket;  // Unix socket path for `serve --takeover`; empty: none
+  Duration timeout = std::chrono::seconds(30);
+  bool move_connections = true;
+  uint32_t generations = 4;  // that may drain at the same time
+};
+
 struct Config {
   uint32_t workers = 0;          // 0: one for each CPU the process may use
   uint32_t max_connections = 0;  // of the process; 0: no limit
@@ -288,6 +296,7 @@ struct Config {
   std::vector<ClusterConfig> clusters;
   TlsConfig tls;
   DrainConfig drain;
+  RestartConfig restart;
   AdminConfig admin;
   AccessLogConfig access_log;
   LogConfig log;

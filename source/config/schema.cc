@@ -251,6 +251,13 @@ void VisitDrain(FieldVisitor& v, DrainConfig& c) {
   v.Text("report_file", c.report_file, kFile);
 }
 
+void VisitRestart(FieldVisitor& v, RestartConfig& c) {
+  v.Text("socket", c.socket, kFile);
+  v.Time("timeout", c.timeout, std::chrono::milliseconds(1));
+  v.Flag("move_connections", c.move_connections);
+  v.Number("generations", c.generations, {.min = 1, .max = 64});
+}
+
 void VisitAdmin(FieldVisitor& v, AdminConfig& c) {
   if (c.address.empty()) c.address = "off";
   v.Text("address", c.address, kAdminAddress);
@@ -282,6 +289,7 @@ void VisitConfig(FieldVisitor& v, Config& c) {
   v.List("clusters", c.clusters, VisitCluster);
   v.Section("tls", c.tls, VisitTls);
   v.Section("drain", c.drain, VisitDrain);
+  v.Section("restart", c.restart, VisitRestart);
   v.Section("admin", c.admin, VisitAdmin, "address");
   v.Section("access_log", c.access_log, VisitAccessLog, "path");
   v.Section("log", c.log, VisitLog);

@@ -68,12 +68,38 @@ void DrainController::OnReady() {
 }
 
 Result<void> DrainController::Begin(DrainTrigger trigger) {
-  if (phase_ == Phase::kHandingOver) {
-    return Fail("cannot drain now: a new process is taking over; try again when it has");
-  }
   if (phase_ == Phase::kExited) return Fail("cannot drain: the process has exited");
+  if (phase_ == Phase::kHandingOver) {
+    after_hand_over_ = trigger;
+    return {};
+  }
   loop_.Post([this, trigger] { Start(trigger); });
   return {};
+}
+
+Result<void> DrainController::BeginHandOver() {
+  if (phase_ != Phase::kReady) {
+    return Fail("cannot hand over: the phase is " + std::string(PhaseName(phase_)) +
+                ", and only a ready process can");
+  }
+  const Duration took = loop_.Now() - phase_entered_;
+  Move(PhaseEvent::kHandOver);
+  LogPhase(Phase::kReady, took);
+  return {};
+}
+
+void DrainController::EndHandOver(bool taken) {
+  if (phase_ != Phase::kHandingOver) return;
+  const auto asked = std::exchange(after_hand_over_, std::nullopt);
+  if (taken) {
+    OpenDrain(DrainTrigger::kHandOver, {});
+    EnterDraining();
+    return;
+  }
+  const Duration took = loop_.Now() - phase_entered_;
+  Move(PhaseEvent::kHandOverFailed);
+  LogPhase(Phase::kHandingOver, took);
+  if (asked) Begin(*asked);
 }
 
 Result<void> DrainController::Undrain() {
@@ -129,6 +155,15 @@ void DrainController::Start(DrainTrigger trigger) {
     wait = config_.propagation_delay +
            Duration(static_cast<int64_t>(loop_.random().Below(jitter + 1)));
   }
+  OpenDrain(trigger, wait);
+  if (wait > Duration::zero()) {
+    EnterLameDuck(wait);
+  } else {
+    EnterDraining();
+  }
+}
+
+void DrainController::OpenDrain(DrainTrigger trigger, Duration wait) {
   ledger_.Open(trigger, loop_.WallNow(), loop_.Now());
   total_deadline_ = loop_.Now() + wait + config_.deadline + config_.stopping_background +
                     config_.flushing + config_.releasing;
@@ -136,11 +171,6 @@ void DrainController::Start(DrainTrigger trigger) {
            {{"trigger", DrainTriggerName(trigger)},
             {"at_most_seconds", Seconds(total_deadline_ - loop_.Now())},
             {"grace_period_seconds", Seconds(config_.grace_period)}});
-  if (wait > Duration::zero()) {
-    EnterLameDuck(wait);
-  } else {
-    EnterDraining();
-  }
 }
 
 void DrainController::EnterLameDuck(Duration wait) {

@@ -15,6 +15,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "base/metrics.h"
@@ -63,8 +64,15 @@ class DrainController {
 
   // Asks for a drain. It begins on a later turn of the loop, never inside the caller, who may be
   // serving one of the requests it waits for. While a drain is under way this is no error and
-  // changes nothing; it fails while a new process takes over, and after the exit.
+  // changes nothing; nor while a new process takes over: it then begins if that fails, and if not
+  // there is a drain anyway. Fails after the exit.
   Result<void> Begin(DrainTrigger trigger);
+
+  // A new process asks for the listeners: ready, and still serving. Fails with the reason when the
+  // phase is another.
+  Result<void> BeginHandOver();
+  // It has them: what is in flight here is drained. Or it has not: ready as before.
+  void EndHandOver(bool taken);
 
   // Back to ready, at once. Fails with the reason outside lame_duck.
   Result<void> Undrain();
@@ -85,6 +93,7 @@ class DrainController {
   enum class Stage : uint8_t { kInbound, kEverything, kCut, kCounting };
 
   void Start(DrainTrigger trigger);
+  void OpenDrain(DrainTrigger trigger, Duration wait);
   void EnterLameDuck(Duration wait);
   void EnterDraining();
   void Tell(const DrainScope& scope);
@@ -120,6 +129,7 @@ class DrainController {
   Stage stage_ = Stage::kInbound;  // meaningful in Phase::kDraining
   uint64_t step_ = 0;  // names the wait under way; an answer to an earlier one is too late
   uint32_t signals_ = 0;
+  std::optional<DrainTrigger> after_hand_over_;  // asked for in Phase::kHandingOver
   TimePoint total_deadline_ = kNever;
   TimePoint drain_deadline_ = kNever;
   CutReason cut_reason_ = CutReason::kDeadline;

@@ -127,6 +127,8 @@ std::string_view DrainTriggerName(DrainTrigger trigger) {
       return "prestop";
     case DrainTrigger::kSelfCheck:
       return "self_check";
+    case DrainTrigger::kHandOver:
+      return "hand_over";
   }
   return "";
 }

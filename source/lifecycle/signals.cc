@@ -9,7 +9,7 @@
 namespace sluice {
 namespace {
 
-constexpr int kWatched[] = {SIGTERM, SIGINT, SIGUSR1, SIGHUP};
+constexpr int kWatched[] = {SIGTERM, SIGINT, SIGUSR1, SIGUSR2, SIGHUP};
 
 // Blocks or unblocks them in this thread.
 void Mask(int how) {
@@ -81,6 +81,9 @@ void Signals::OnSignal(int number) {
       break;
     case SIGUSR1:
       callbacks_.reopen_logs();
+      break;
+    case SIGUSR2:
+      callbacks_.restart();
       break;
     default:
       callbacks_.reload();

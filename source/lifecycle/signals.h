@@ -2,6 +2,7 @@
 //
 //   SIGTERM, SIGINT   ask for a drain; a second one ends it
 //   SIGUSR1           re-open log files, after a rotation
+//   SIGUSR2           hand over to a new process of the program
 //   SIGHUP            read files again that may have changed
 //   SIGPIPE           ignored: a peer that left is seen by the write that fails
 //
@@ -23,6 +24,7 @@ namespace sluice {
 struct SignalCallbacks {
   std::function<void(DrainTrigger)> stop;  // kSigterm or kSigint
   std::function<void()> reopen_logs;
+  std::function<void()> restart;
   std::function<void()> reload;
 };
 
@@ -46,7 +48,7 @@ class Signals {
   void OnSignal(int number);
 
   SignalCallbacks callbacks_;
-  Watch* watches_[4] = {};  // owned by libuv once closing: freed in the close callback
+  Watch* watches_[5] = {};  // owned by libuv once closing: freed in the close callback
   int count_ = 0;
 };
 

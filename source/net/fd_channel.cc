@@ -18,6 +18,14 @@ constexpr size_t kReadSize = 64 * 1024;
 // A turn of the loop reads no more, so that a peer that floods us does not hold it up.
 constexpr int kReadsPerTurn = 16;
 
+std::string EncodeFrame(uint16_t type, std::string_view payload, size_t fd_count) {
+  WireWriter header;
+  header.Number(static_cast<uint32_t>(payload.size()));
+  header.Number(type);
+  header.Number(static_cast<uint16_t>(fd_count));
+  return header.Take().append(payload);
+}
+
 }  // namespace
 
 FdChannel::FdChannel(UvLoop& loop, Fd fd, Events& events)
@@ -53,14 +61,13 @@ void FdChannel::Close() {
   input_fds_.clear();
 }
 
+std::string FdChannel::Encode(uint16_t type, std::string_view payload) {
+  return EncodeFrame(type, payload, 0);
+}
+
 void FdChannel::Send(uint16_t type, std::string_view payload, const std::vector<int>& fds) {
   if (closed() || !failure_.empty()) return;
-  WireWriter header;
-  header.Number(static_cast<uint32_t>(payload.size()));
-  header.Number(type);
-  header.Number(static_cast<uint16_t>(fds.size()));
-  Outgoing outgoing{.bytes = header.Take(), .fds = {}};
-  outgoing.bytes += payload;
+  Outgoing outgoing{.bytes = EncodeFrame(type, payload, fds.size()), .fds = {}};
   for (const int fd : fds) {
     // The caller may close its own before there is room.
     outgoing.fds.emplace_back(fcntl(fd, F_DUPFD_CLOEXEC, 0));

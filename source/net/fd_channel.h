@@ -53,6 +53,9 @@ class FdChannel final : public Deferred, private FdEvents, private Flushable {
   // close-on-exec). Invalid ones, with errno, when there are no descriptors left.
   static std::pair<Fd, Fd> MakePair();
 
+  // A frame without descriptors as bytes, for who has no loop.
+  static std::string Encode(uint16_t type, std::string_view payload);
+
   // Sends a frame, now or when there is room. At most kMaxPayload bytes and kMaxFds descriptors,
   // which stay the caller's. Nothing is sent on a closed channel.
   void Send(uint16_t type, std::string_view payload, const std::vector<int>& fds = {});

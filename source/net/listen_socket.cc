@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <set>
 #include <utility>
 
 #include "net/socket_address.h"
@@ -87,6 +88,63 @@ Result<Fd> FindPort(SocketAddress* address, const std::string& text) {
 }
 
 }  // namespace
+
+Result<std::string> BoundAddress(int fd) {
+  int type = 0;
+  socklen_t size = sizeof(type);
+  if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_STREAM) {
+    return Fail("it is no stream socket");
+  }
+  SocketAddress address;
+  if (getsockname(fd, address.data(), address.length_out()) != 0) {
+    return Fail(std::string("getsockname: ") + std::strerror(errno));
+  }
+  return address.ToString();
+}
+
+Result<SharedListenSockets> AdoptListenSockets(std::vector<Fd> sockets, const std::string& text,
+                                               uint32_t backlog, size_t count) {
+  SharedListenSockets shared;
+  std::set<ino_t> known;
+  std::vector<Fd> distinct;
+  for (Fd& socket : sockets) {
+    struct stat info {};
+    // Descriptors of one socket, as the workers of a Unix listener have them, are one.
+    if (fstat(socket.get(), &info) == 0 && !known.insert(info.st_ino).second) continue;
+    auto bound = BoundAddress(socket.get());
+    if (!bound) return Fail("cannot take over " + text + ": " + bound.error().message);
+    if (!distinct.empty() && *bound != shared.address) {
+      return Fail("cannot take over " + text + ": a socket is bound to " + *bound +
+                  ", another to " + shared.address);
+    }
+    shared.address = std::move(*bound);
+    fcntl(socket.get(), F_SETFL, fcntl(socket.get(), F_GETFL) | O_NONBLOCK);
+    // Also wakes one that was shut, and sets the backlog of the present configuration.
+    if (listen(socket.get(), static_cast<int>(backlog)) != 0) {
+      return BindError(text, "listen on an inherited socket", errno);
+    }
+    distinct.push_back(std::move(socket));
+  }
+  shared.by_worker.resize(count);
+  for (size_t i = 0; i < count; ++i) {
+    if (i < distinct.size()) continue;
+    // A socket of its own, where they are of the kind that shares a port; otherwise one of theirs.
+    const auto address = SocketAddress::Parse(shared.address);
+    if (address && !address->is_unix()) {
+      if (auto fd = BindOne(*address, shared.address, backlog)) {
+        shared.by_worker[i].push_back(std::move(*fd));
+        continue;
+      }
+    }
+    shared.by_worker[i].emplace_back(
+        fcntl(distinct[i % distinct.size()].get(), F_DUPFD_CLOEXEC, 0));
+    if (!shared.by_worker[i].back().valid()) return BindError(text, "dup", errno);
+  }
+  for (size_t i = 0; i < distinct.size(); ++i) {
+    shared.by_worker[i % count].push_back(std::move(distinct[i]));
+  }
+  return shared;
+}
 
 Result<ListenSockets> BindListenSockets(const std::string& text, uint32_t backlog, size_t count) {
   Result<SocketAddress> parsed = SocketAddress::Parse(text);

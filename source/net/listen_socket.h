@@ -20,4 +20,20 @@ struct ListenSockets {
 // and what to do about it. A Unix socket file that nobody listens on any more is replaced.
 Result<ListenSockets> BindListenSockets(const std::string& address, uint32_t backlog, size_t count);
 
+// The same of sockets that were bound by another process, which may have had more or fewer workers.
+struct SharedListenSockets {
+  std::vector<std::vector<Fd>> by_worker;  // every socket has an owner, every worker has a socket
+  std::string address;                     // as bound
+};
+
+// `sockets`, at least one, listen already, or did; `address` as in the configuration is only for
+// messages and for workers that are more than the sockets: they get further ones by SO_REUSEPORT,
+// or where that is not possible share one. Fails when a descriptor is no stream socket that listens,
+// or when they are not bound to one address.
+Result<SharedListenSockets> AdoptListenSockets(std::vector<Fd> sockets, const std::string& address,
+                                               uint32_t backlog, size_t count);
+
+// What a descriptor is bound to, as text; fails when it is no stream socket.
+Result<std::string> BoundAddress(int fd);
+
 }  // namespace sluice

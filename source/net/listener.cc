@@ -1,5 +1,6 @@
 #include "net/listener.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -90,6 +91,17 @@ void Listener::Stop() {
   if (std::exchange(state_, State::kStopped) != State::kShut) AcceptAll();
   watcher_.reset();
   fd_.Close();
+}
+
+void Listener::LetGo() {
+  state_ = State::kStopped;
+  backoff_.Stop();
+  watcher_.reset();
+  fd_.Close();
+}
+
+Fd Listener::Duplicate() const {
+  return fd_.valid() ? Fd(fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0)) : Fd();
 }
 
 void Listener::AcceptAll() {

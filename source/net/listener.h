@@ -41,6 +41,12 @@ class Listener final : private FdEvents {
   // Accepts what is queued now and closes the socket. Idempotent.
   void Stop();
 
+  // Closes the descriptor and accepts nothing more: another process has the socket and its queue.
+  void LetGo();
+
+  // Another descriptor of the socket, which is close-on-exec; invalid once stopped.
+  Fd Duplicate() const;
+
  private:
   enum class State : uint8_t { kPaused, kAccepting, kBackingOff, kShut, kStopped };
 

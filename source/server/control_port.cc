@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <utility>
+#include <vector>
 
 #include "net/listen_socket.h"
 
@@ -17,7 +18,16 @@ constexpr std::string_view kUnix = "unix:";
 
 Result<std::unique_ptr<ControlPort>> ControlPort::Open(UvLoop& loop, const std::string& name,
                                                        const std::string& address, Handler& handler,
-                                                       MetricShard& shard) {
+                                                       MetricShard& shard, Fd inherited) {
+  if (inherited.valid()) {
+    std::vector<Fd> one;
+    one.push_back(std::move(inherited));
+    auto adopted = AdoptListenSockets(std::move(one), address, kBacklog, 1);
+    if (!adopted) return Fail(name + ": " + adopted.error().message);
+    return std::unique_ptr<ControlPort>(
+        new ControlPort(loop, name, adopted->address, std::move(adopted->by_worker.front().front()),
+                        handler, shard));
+  }
   // A socket file of the admin is for its owner only: it can stop the process.
   const mode_t mask = umask(0077);
   auto sockets = BindListenSockets(address, kBacklog, 1);
@@ -40,11 +50,19 @@ ControlPort::ControlPort(UvLoop& loop, const std::string& name, std::string addr
           shard.Counter("sluice_accept_errors_total",
                         "accept4 failed: out of descriptors or memory.", {{"listener", name}})) {
   context_.handler = &handler;
-  listener_.Resume();
+}
+
+void ControlPort::LetGo() {
+  let_go_ = true;
+  listener_.LetGo();
+  // Whoever has a connection to us wants to hear of the new process from now on.
+  DrainOrder order;
+  order.idle_grace = order.linger = context_.options.timeouts.linger;
+  connections_.BeginDrain(order, [] {});
 }
 
 ControlPort::~ControlPort() {
-  if (address_.starts_with(kUnix)) unlink(address_.c_str() + kUnix.size());
+  if (address_.starts_with(kUnix) && !let_go_) unlink(address_.c_str() + kUnix.size());
 }
 
 }  // namespace sluice

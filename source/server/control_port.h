@@ -15,11 +15,19 @@ namespace sluice {
 
 class ControlPort {
  public:
-  // Binds `address`. `handler` and the others must outlive it.
+  // Binds `address`, or takes `inherited`, a socket that listens there already, if it is valid; and
+  // accepts, unless it is to wait for Accept. `handler` and the others must outlive it.
   static Result<std::unique_ptr<ControlPort>> Open(UvLoop& loop, const std::string& name,
                                                    const std::string& address, Handler& handler,
-                                                   MetricShard& shard);
+                                                   MetricShard& shard, Fd inherited = Fd());
   ~ControlPort();
+
+  void Accept() { listener_.Resume(); }
+  // New connections stay in the kernel's queue until Accept.
+  void Pause() { listener_.Pause(); }
+  // Another process has the socket, and its file.
+  void LetGo();
+  Fd DuplicateSocket() const { return listener_.Duplicate(); }
 
   // As bound: port 0 is replaced.
   const std::string& address() const { return address_; }
@@ -32,6 +40,7 @@ class ControlPort {
   ListenerContext context_;
   ConnectionManager connections_;
   Listener listener_;
+  bool let_go_ = false;
 };
 
 }  // namespace sluice

@@ -22,7 +22,8 @@ void ListeningPort::Overloaded::OnRequest(ServerStream& stream, bool) {
 }
 
 ListeningPort::ListeningPort(const ListenerConfig& config, const Snapshot::Listener& compiled,
-                             Fd fd, ConnectionBudgets budgets, const Services& services)
+                             std::vector<Fd> sockets, ConnectionBudgets budgets,
+                             const Services& services)
     : config_(config),
       on_overload_(config.on_overload),
       budgets_(budgets),
@@ -39,13 +40,16 @@ ListeningPort::ListeningPort(const ListenerConfig& config, const Snapshot::Liste
           "Times a connection met the limit: it was made to wait, or answered 503.",
           {{"listener", config.name}})),
       tls_(compiled.tls),
-      retry_(services.loop.timers(), Delegate::Bind<&ListeningPort::OnRetry>(this)),
-      listener_(
-          services.loop, std::move(fd),
-          [this](std::unique_ptr<Transport> transport) { OnAccept(Secured(std::move(transport))); },
-          services.shard.Counter("sluice_accept_errors_total",
-                                 "accept4 failed: out of descriptors or memory.",
-                                 {{"listener", config.name}})) {
+      retry_(services.loop.timers(), Delegate::Bind<&ListeningPort::OnRetry>(this)) {
+  MetricCell& accept_errors = services.shard.Counter(
+      "sluice_accept_errors_total", "accept4 failed: out of descriptors or memory.",
+      {{"listener", config.name}});
+  for (Fd& socket : sockets) {
+    listeners_.push_back(std::make_unique<Listener>(
+        services.loop, std::move(socket),
+        [this](std::unique_ptr<Transport> transport) { OnAccept(Secured(std::move(transport))); },
+        accept_errors));
+  }
   context_.direction = rejecting_.direction = config.direction;
   context_.options = rejecting_.options = compiled.options;
   context_.request_log = rejecting_.request_log = services.request_log;
@@ -56,14 +60,46 @@ ListeningPort::ListeningPort(const ListenerConfig& config, const Snapshot::Liste
   rejecting_.options.limits.requests_per_connection = 1;
 }
 
+void ListeningPort::StartAccepting() {
+  held_ = false;
+  if (!retry_.active()) Resume();
+}
+
+void ListeningPort::PauseAccepting() {
+  held_ = true;
+  Pause();
+}
+
+void ListeningPort::LetGo() {
+  PrepareToStop();
+  for (const auto& listener : listeners_) listener->LetGo();
+}
+
+std::vector<Fd> ListeningPort::DuplicateSockets() const {
+  std::vector<Fd> sockets;
+  for (const auto& listener : listeners_) {
+    if (Fd socket = listener->Duplicate(); socket.valid()) sockets.push_back(std::move(socket));
+  }
+  return sockets;
+}
+
+void ListeningPort::Pause() {
+  for (const auto& listener : listeners_) listener->Pause();
+}
+
+void ListeningPort::Resume() {
+  if (held_) return;
+  for (const auto& listener : listeners_) listener->Resume();
+}
+
 void ListeningPort::StopAccepting() {
   PrepareToStop();
-  listener_.Stop();
+  for (const auto& listener : listeners_) listener->Stop();
 }
 
 void ListeningPort::RefuseConnections() {
   PrepareToStop();
-  listener_.Shut();
+  for (const auto& listener : listeners_) listener->Shut();
 }
 
 void ListeningPort::PrepareToStop() {
@@ -74,7 +110,11 @@ void ListeningPort::PrepareToStop() {
 
 void ListeningPort::AcceptAgain() {
   stopping_ = false;
-  if (listener_.Reopen(std::move(replacement_), config_.backlog)) return;
+  bool listening = true;
+  for (const auto& listener : listeners_) {
+    listening = listener->Reopen(std::exchange(replacement_, Fd()), config_.backlog) && listening;
+  }
+  if (listening) return;
   LogEvent(Level::kError, "listen_failed",
            {{"listener", config_.name},
             {"error", std::string("cannot listen on ") + config_.address +
@@ -119,7 +159,7 @@ void ListeningPort::Admit(std::unique_ptr<Transport> transport) {
 }
 
 void ListeningPort::Wait() {
-  listener_.Pause();
+  Pause();
   retry_.Set(loop_.Now() + kRetry);
 }
 
@@ -136,7 +176,7 @@ void ListeningPort::OnRetry() {
   if (parked_ || budgets_.listener.exhausted() || budgets_.process.exhausted()) {
     retry_.Set(loop_.Now() + kRetry);
   } else {
-    listener_.Resume();
+    Resume();
   }
 }
 

@@ -1,4 +1,4 @@
-// One configured listener on one worker: the socket, the limits on what it may let in, and the
+// One configured listener on one worker: its sockets, the limits on what it may let in, and the
 // handler that gets the requests.
 //
 // Worker thread, except for construction.
@@ -8,6 +8,7 @@
 #include <optional>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/budget.h"
 #include "http/connection_manager.h"
@@ -35,14 +36,22 @@ class ListeningPort {
     RequestLog* request_log;
     MetricShard& shard;
   };
-  ListeningPort(const ListenerConfig& config, const Snapshot::Listener& compiled, Fd fd,
-                ConnectionBudgets budgets, const Services& services);
+  // `sockets`: one, or more when they were inherited from a process with more workers.
+  ListeningPort(const ListenerConfig& config, const Snapshot::Listener& compiled,
+                std::vector<Fd> sockets, ConnectionBudgets budgets, const Services& services);
   ListeningPort(const ListeningPort&) = delete;
 
   Direction direction() const { return context_.direction; }
   std::string_view name() const { return context_.name; }
+  const std::string& address() const { return config_.address; }  // as configured
 
-  void StartAccepting() { listener_.Resume(); }
+  void StartAccepting();
+  // New connections stay in the kernel's queues until StartAccepting.
+  void PauseAccepting();
+  // Another process has the sockets: nothing more is accepted.
+  void LetGo();
+  // The sockets, once more.
+  std::vector<Fd> DuplicateSockets() const;
 
   // For connections from now on; only where there is TLS already.
   void SetTls(std::shared_ptr<const TlsServerContext> context) { tls_ = std::move(context); }
@@ -64,6 +73,8 @@ class ListeningPort {
   };
 
   void PrepareToStop();
+  void Pause();
+  void Resume();
   std::unique_ptr<Transport> Secured(std::unique_ptr<Transport> transport);
   void OnAccept(std::unique_ptr<Transport> transport);
   bool TryTake();  // a place in both budgets
@@ -89,9 +100,10 @@ class ListeningPort {
   // Accepted just as another worker took the last place: the head of the queue, so to speak.
   // Nothing of it is read until there is a place.
   std::unique_ptr<Transport> parked_;
-  Listener listener_;
+  std::vector<std::unique_ptr<Listener>> listeners_;
   Fd replacement_;
   bool stopping_ = false;
+  bool held_ = false;  // by PauseAccepting
 };
 
 }  // namespace sluice

@@ -3,13 +3,14 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <fstream>
 #include <random>
 #include <utility>
 
 #include "base/cpu_count.h"
 #include "base/log.h"
 #include "config/loader.h"
+#include "lifecycle/exit_code.h"
+#include "lifecycle/service_manager.h"
 #include "net/listen_socket.h"
 #include "sluice/version.h"
 
@@ -53,15 +54,28 @@ Server::~Server() = default;
 Result<std::unique_ptr<Server>> Server::Create(ServeOptions options) {
   RaiseDescriptorLimit();
   std::unique_ptr<Server> server(new Server);
-  if (auto done = server->StartLogs(options.config); !done) return tl::unexpected(done.error());
-  if (auto done = server->StartEmbeddedOrigin(options); !done) return tl::unexpected(done.error());
+  if (auto built = server->Build(std::move(options)); !built) {
+    if (server->succession_) server->succession_->GiveUp(built.error().message);
+    return tl::unexpected(built.error());
+  }
+  return server;
+}
+
+Result<void> Server::Build(ServeOptions options) {
+  program_ = std::move(options.program);
+  auto succession = Succession::Begin(control_, options.config.restart, options.takeover_path);
+  if (!succession) return tl::unexpected(succession.error());
+  succession_ = std::move(*succession);
+  if (auto done = StartLogs(options.config); !done) return done;
+  if (auto done = StartEmbeddedOrigin(options); !done) return done;
   auto snapshot = BuildSnapshot(std::move(options.config));
   if (!snapshot) return tl::unexpected(snapshot.error());
-  server->snapshot_ = std::move(*snapshot);
-  if (auto done = server->BindListeners(); !done) return tl::unexpected(done.error());
-  if (auto done = server->BuildControl(); !done) return tl::unexpected(done.error());
-  if (auto done = server->WritePidFile(); !done) return tl::unexpected(done.error());
-  return server;
+  snapshot_ = std::move(*snapshot);
+  succession_->Inherit(*snapshot_, metrics_, control_.WallNow());
+  if (auto done = BindListeners(); !done) return done;
+  if (auto done = BuildControl(); !done) return done;
+  if (succession_->takes_over()) return {};  // until then the pid file is another's
+  return WritePidFile();
 }
 
 // ---- building ----
@@ -87,6 +101,7 @@ Result<void> Server::StartEmbeddedOrigin(ServeOptions& options) {
                                 control_shard_);
   if (!port) return tl::unexpected(port.error());
   embedded_port_ = std::move(*port);
+  embedded_port_->Accept();
   for (ClusterConfig& cluster : options.config.clusters) {
     if (cluster.name == options.embedded_origin_for) {
       cluster.endpoints = {EndpointConfig{embedded_port_->address(), 1}};
@@ -99,12 +114,12 @@ Result<void> Server::BindListeners() {
   const Config& config = snapshot_->config;
   const size_t count = config.workers != 0 ? config.workers : UsableCpus();
   budgets_ = std::make_unique<ProcessBudgets>(config);
-  std::vector<std::vector<Fd>> sockets(count);  // by worker, then by listener
+  std::vector<std::vector<std::vector<Fd>>> sockets(count);  // by worker, then by listener
   for (const ListenerConfig& listener : config.listeners) {
-    auto bound = BindListenSockets(listener.address, listener.backlog, count);
-    if (!bound) return Fail("listener " + listener.name + ": " + bound.error().message);
-    addresses_.push_back(bound->address);
-    for (size_t i = 0; i < count; ++i) sockets[i].push_back(std::move(bound->fds[i]));
+    auto shared = SocketsFor(listener, count);
+    if (!shared) return Fail("listener " + listener.name + ": " + shared.error().message);
+    addresses_.push_back(shared->address);
+    for (size_t i = 0; i < count; ++i) sockets[i].push_back(std::move(shared->by_worker[i]));
   }
   for (size_t i = 0; i < count; ++i) {
     const Worker::Surroundings surroundings{*budgets_, metrics_.AddShard(), access_log_.get()};
@@ -117,6 +132,21 @@ Result<void> Server::BindListeners() {
         std::make_unique<RemotePartDrainable>(control_, worker.loop(), worker.part_drainer()));
   }
   return {};
+}
+
+// Inherited ones, or new.
+Result<SharedListenSockets> Server::SocketsFor(const ListenerConfig& listener, size_t workers) {
+  auto inherited = succession_->sockets().Take(HandOverSocket::Kind::kListener, listener.name,
+                                               listener.address);
+  if (!inherited.empty()) {
+    return AdoptListenSockets(std::move(inherited), listener.address, listener.backlog, workers);
+  }
+  auto bound = BindListenSockets(listener.address, listener.backlog, workers);
+  if (!bound) return tl::unexpected(bound.error());
+  SharedListenSockets shared{.by_worker = std::vector<std::vector<Fd>>(workers),
+                             .address = std::move(bound->address)};
+  for (size_t i = 0; i < workers; ++i) shared.by_worker[i].push_back(std::move(bound->fds[i]));
+  return shared;
 }
 
 void Server::ReportTurns() {
@@ -193,6 +223,8 @@ Result<void> Server::BuildControl() {
   drain_->AddListener([this](Phase, Phase to) {
     // What counts from here on is how long turns take while it drains.
     if (to == Phase::kDraining) ReportTurns();
+    const bool stops = to == Phase::kLameDuck || to == Phase::kDraining;
+    if (stops && !succession_->handed_over()) NotifyServiceManager("STOPPING=1");
     if (to == Phase::kExited) control_.Stop();
   });
   ReportTurns();
@@ -202,9 +234,10 @@ Result<void> Server::BuildControl() {
   auto signals = Signals::Install(
       control_.uv(), {.stop =
                           [this](DrainTrigger trigger) {
-                            control_.Post([this, trigger] { drain_->OnSignal(trigger); });
+                            control_.Post([this, trigger] { OnStopSignal(trigger); });
                           },
                       .reopen_logs = [this] { control_.Post([this] { ReopenLogs(); }); },
+                      .restart = [this] { control_.Post([this] { OnRestartSignal(); }); },
                       .reload = [this] { control_.Post([this] { OnHangUp(); }); }});
   if (!signals) return tl::unexpected(signals.error());
   signals_ = std::move(*signals);
@@ -213,9 +246,23 @@ Result<void> Server::BuildControl() {
       .Gauge("sluice_build_info", "Always 1; the labels say what runs.",
              {{"version", kVersion}, {"revision", kRevision}})
       .Set(1);
-  if (config.admin.address.empty()) return {};
+  if (auto opened = OpenAdmin(); !opened) return opened;
+  return succession_->Attach({.program = program_,
+                              .drain = *drain_,
+                              .metrics = metrics_,
+                              .shard = control_shard_,
+                              .workers = workers_,
+                              .admin = admin_port_.get(),
+                              .snapshot = [this]() -> const Snapshot& { return *snapshot_; }});
+}
+
+Result<void> Server::OpenAdmin() {
+  const std::string& address = snapshot_->config.admin.address;
+  if (address.empty()) return {};
   admin_ = std::make_unique<AdminHandler>(control_, *drain_, *part_drain_, MakeAdminSources());
-  auto port = ControlPort::Open(control_, "admin", config.admin.address, *admin_, control_shard_);
+  auto inherited = succession_->sockets().Take(HandOverSocket::Kind::kAdmin, "admin", address);
+  auto port = ControlPort::Open(control_, "admin", address, *admin_, control_shard_,
+                                inherited.empty() ? Fd() : std::move(inherited.front()));
   if (!port) return tl::unexpected(port.error());
   admin_port_ = std::move(*port);
   return {};
@@ -231,38 +278,76 @@ AdminSources Server::MakeAdminSources() {
   sources.tls = [this](bool reload) {
     return reload ? tls_reloader_->Reload() : tls_reloader_->Report();
   };
+  sources.restart = [this](std::function<void(Result<int>)> reply) {
+    succession_->Restart(std::move(reply));
+  };
   return sources;
 }
 
 Result<void> Server::WritePidFile() const {
   const std::string& path = snapshot_->config.pid_file;
   if (path.empty()) return {};
-  std::ofstream file(path, std::ios::trunc);
-  file << getpid() << "\n";
-  file.flush();
-  if (!file) return Fail("pid_file: cannot write " + path);
+  const auto written = WriteFileAtomically(path, std::to_string(getpid()) + "\n");
+  if (!written) return Fail("pid_file: " + written.error().message);
   return {};
 }
 
 // ---- running ----
 
 int Server::Run() {
-  for (const auto& worker : workers_) {
-    worker->Start([this] {
-      control_.Post([this] {
-        if (++workers_accepting_ < workers_.size()) return;
-        LogListening();
-        drain_->OnReady();
-      });
-    });
-  }
+  succession_->WhenMayAccept([this] { StartWorkers(); },
+                             [this](const std::string& why) { LeaveUnserved(why); });
   control_.Run();
+  if (left_unserved_) return kExitFailure;
   if (workers_stopped_ < workers_.size()) {
     // A worker that hangs was left behind by the drain; it cannot be joined.
     FlushLog();
     _exit(drain_->exit_code());
   }
   return drain_->exit_code();
+}
+
+void Server::StartWorkers() {
+  for (const auto& worker : workers_) {
+    worker->Start([this] {
+      control_.Post([this] {
+        if (++workers_accepting_ == workers_.size()) OnAccepting();
+      });
+    });
+  }
+}
+
+void Server::OnAccepting() {
+  if (admin_port_) admin_port_->Accept();
+  if (succession_->takes_over()) {
+    if (const auto written = WritePidFile(); !written) {
+      LogEvent(Level::kError, "pid_file_failed", {{"error", written.error().message}});
+    }
+  }
+  LogListening();
+  drain_->OnReady();
+  succession_->OnAccepting();
+}
+
+// The process that serves does not hand over, or this one was told to stop before it did.
+void Server::LeaveUnserved(const std::string& why) {
+  LogEvent(Level::kError, "takeover_failed", {{"error", why}});
+  left_unserved_ = true;
+  control_.Stop();
+}
+
+void Server::OnStopSignal(DrainTrigger trigger) {
+  if (succession_->waiting()) {
+    succession_->GiveUp("it was told to stop by " + std::string(DrainTriggerName(trigger)));
+    LeaveUnserved("told to stop before it could take over");
+    return;
+  }
+  drain_->OnSignal(trigger);
+}
+
+void Server::OnRestartSignal() {
+  // How it ends is in the log.
+  succession_->Restart([](const Result<int>&) {});
 }
 
 void Server::LogListening() const {
@@ -341,6 +426,7 @@ void Server::Flush(std::function<void()> done) {
 }
 
 void Server::Release(std::function<void()> done) {
+  succession_->SayFarewell();
   for (const auto& worker : workers_) {
     worker->Stop([this, done] {
       control_.Post([this, done] {
@@ -354,6 +440,7 @@ void Server::Release(std::function<void()> done) {
 }
 
 void Server::RemoveFiles() const {
+  if (succession_->handed_over()) return;  // they are the new process's
   for (const std::string& address : addresses_) {
     if (address.starts_with("unix:")) unlink(address.c_str() + 5);
   }

@@ -17,11 +17,13 @@
 #include "lifecycle/fan_out.h"
 #include "lifecycle/part_drain.h"
 #include "lifecycle/signals.h"
+#include "net/listen_socket.h"
 #include "net/uv_loop.h"
 #include "server/control_port.h"
 #include "server/embedded_origin.h"
 #include "server/remote_drainable.h"
 #include "server/remote_part_drainable.h"
+#include "server/succession.h"
 #include "server/tls_reloader.h"
 #include "server/worker.h"
 #include "sluice/result.h"
@@ -30,6 +32,8 @@ namespace sluice {
 
 struct ServeOptions {
   Config config;
+  Program program;            // how this process was started
+  std::string takeover_path;  // of the process to take over from; empty: none is known
   std::string embedded_origin_for;  // name of a cluster that the embedded origin serves, or empty
 };
 
@@ -48,12 +52,18 @@ class Server {
  private:
   Server();
 
+  Result<void> Build(ServeOptions options);
   Result<void> StartLogs(const Config& config);
   Result<void> StartEmbeddedOrigin(ServeOptions& options);
   Result<void> BindListeners();
+  Result<SharedListenSockets> SocketsFor(const ListenerConfig& listener, size_t workers);
   Result<void> BuildControl();
+  Result<void> OpenAdmin();
   Result<void> WritePidFile() const;
   void RemoveFiles() const;
+  void StartWorkers();
+  void OnAccepting();
+  void LeaveUnserved(const std::string& why);
   void LogListening() const;
   void ReportTurns();
 
@@ -64,6 +74,8 @@ class Server {
   void BuildPartDrain();
   Result<void> BindAgain(const Part& part);
   void OnHangUp();
+  void OnStopSignal(DrainTrigger trigger);
+  void OnRestartSignal();
   void Flush(std::function<void()> done);
   void Release(std::function<void()> done);
 
@@ -72,6 +84,8 @@ class Server {
   UvLoop control_;
   MetricShard& control_shard_;
   std::unique_ptr<AsyncLogWriter> access_log_;
+  Program program_;
+  std::unique_ptr<Succession> succession_;
   std::shared_ptr<const Snapshot> snapshot_;
   std::unique_ptr<EmbeddedOrigin> embedded_origin_;
   std::unique_ptr<ControlPort> embedded_port_;
@@ -89,6 +103,7 @@ class Server {
   std::unique_ptr<Signals> signals_;
   size_t workers_accepting_ = 0;
   size_t workers_stopped_ = 0;
+  bool left_unserved_ = false;  // it was not to take over
 };
 
 }  // namespace sluice

@@ -11,7 +11,7 @@ ProcessBudgets::ProcessBudgets(const Config& config) : process(config.max_connec
   }
 }
 
-Worker::Worker(std::shared_ptr<const Snapshot> snapshot, std::vector<Fd> sockets, uint64_t seed,
+Worker::Worker(std::shared_ptr<const Snapshot> snapshot, std::vector<std::vector<Fd>> sockets, uint64_t seed,
                const Surroundings& surroundings)
     : snapshot_(std::move(snapshot)),
       shard_(surroundings.shard),
@@ -95,6 +95,28 @@ void Worker::Start(std::function<void()> accepting) {
     loop_.Run();
     stopped_();
   });
+}
+
+void Worker::PauseAccepting() {
+  for (const auto& port : ports_) port->PauseAccepting();
+}
+
+void Worker::AcceptAgain() {
+  for (const auto& port : ports_) port->StartAccepting();
+}
+
+void Worker::LetGoOfSockets() {
+  for (const auto& port : ports_) port->LetGo();
+}
+
+std::vector<OwnedSocket> Worker::DuplicateSockets() const {
+  std::vector<OwnedSocket> sockets;
+  for (const auto& port : ports_) {
+    for (Fd& socket : port->DuplicateSockets()) {
+      sockets.push_back({std::string(port->name()), port->address(), std::move(socket)});
+    }
+  }
+  return sockets;
 }
 
 void Worker::Stop(std::function<void()> stopped) {

@@ -18,6 +18,7 @@
 #include "proxy/access_log.h"
 #include "server/listening_port.h"
 #include "server/snapshot.h"
+#include "sluice/moved_connection.h"
 
 namespace sluice {
 
@@ -29,16 +30,23 @@ struct ProcessBudgets {
   Budget process;
 };
 
+// A listening socket of a worker.
+struct OwnedSocket {
+  std::string listener;
+  std::string address;  // as configured
+  Fd fd;
+};
+
 class Worker {
  public:
-  // `sockets`: one listening socket for each listener of the snapshot. `log` may be null. Budgets,
+  // `sockets`: the listening sockets of each listener of the snapshot. `log` may be null. Budgets,
   // shard and log must outlive the worker.
   struct Surroundings {
     ProcessBudgets& budgets;
     MetricShard& shard;
     AsyncLogWriter* log;
   };
-  Worker(std::shared_ptr<const Snapshot> snapshot, std::vector<Fd> sockets, uint64_t seed,
+  Worker(std::shared_ptr<const Snapshot> snapshot, std::vector<std::vector<Fd>> sockets, uint64_t seed,
          const Surroundings& surroundings);
   // The thread must have ended, or never have been started.
   ~Worker();
@@ -46,6 +54,17 @@ class Worker {
 
   // Starts the thread and accepts; `accepting` is called on the worker's thread once it does.
   void Start(std::function<void()> accepting);
+
+  // While a new process takes over, worker thread only: accepts nothing; accepts again; and has
+  // given the sockets away.
+  void PauseAccepting();
+  void AcceptAgain();
+  void LetGoOfSockets();
+  // Live connections, on either side (sluice/moved_connection.h).
+  Result<void> Adopt(const MovedConnection&) { return Fail("no"); }
+  void MoveTo(ConnectionMover*) {}
+  // The listening sockets once more, worker thread only.
+  std::vector<OwnedSocket> DuplicateSockets() const;
 
   // Closes what is idle and ends the thread; `stopped` is the last thing the thread calls.
   void Stop(std::function<void()> stopped);
