@@ -8,6 +8,7 @@
 #include "cli/admin_client.h"
 #include "cli/check_command.h"
 #include "cli/drain_command.h"
+#include "cli/init_process.h"
 #include "cli/restart_command.h"
 #include "cli/serve_command.h"
 #include "cli/status_command.h"
@@ -31,7 +32,10 @@ AdminCaller AdminAt(const std::string& address,
 struct Runner {
   const Terminal& terminal;
 
-  int operator()(const ServeCommand& command) const { return RunServe(command, terminal); }
+  int operator()(const ServeCommand& command) const {
+    const auto serve = [&] { return RunServe(command, terminal); };
+    return IsInitProcess() ? RunAsInit(serve) : serve();
+  }
   int operator()(const CheckCommand& command) const { return RunCheck(command, terminal); }
   int operator()(const DrainCommand& command) const {
     return RunDrain(

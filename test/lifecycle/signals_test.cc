@@ -21,6 +21,7 @@ class SignalsTest : public testing::Test {
     auto installed = Signals::Install(
         &loop_, {.stop = [this](DrainTrigger trigger) { stops_.push_back(trigger); },
                  .reopen_logs = [this] { ++reopened_; },
+                 .restart = [this] { ++restarts_; },
                  .reload = [this] { ++reloads_; }});
     EXPECT_TRUE(installed.has_value());
     signals_ = std::move(*installed);
@@ -41,6 +42,7 @@ class SignalsTest : public testing::Test {
   std::unique_ptr<Signals> signals_;
   std::vector<DrainTrigger> stops_;
   int reopened_ = 0;
+  int restarts_ = 0;
   int reloads_ = 0;
 };
 
@@ -48,9 +50,11 @@ TEST_F(SignalsTest, EachSignalHasItsMeaning) {
   std::raise(SIGTERM);
   std::raise(SIGINT);
   std::raise(SIGUSR1);
+  std::raise(SIGUSR2);
   Turn();
   EXPECT_THAT(stops_, ElementsAre(DrainTrigger::kSigterm, DrainTrigger::kSigint));
   EXPECT_EQ(reopened_, 1);
+  EXPECT_EQ(restarts_, 1);
 }
 
 TEST_F(SignalsTest, TheSecondOfTwoIsNotLost) {

@@ -35,14 +35,15 @@ def run_sluice(*arguments, **more):
 class Sluice:
     """`sluice serve ARGUMENTS`. The log is JSON lines on stderr, kept in `lines` as they come."""
 
-    def __init__(self, *arguments, stdout=subprocess.DEVNULL, **more):
+    def __init__(self, *arguments, stdout=subprocess.DEVNULL, within=(), **more):
+        """`within`: a command that runs it."""
         self.arguments = [str(argument) for argument in arguments]
         self.lines = []  # of the log, parsed
         self.garbage = []  # lines that are not JSON
         self._changed = threading.Condition()
         self._closed = False
         self.child = subprocess.Popen(
-            [BINARY, "serve", *self.arguments], stdin=subprocess.DEVNULL, stdout=stdout,
+            [*within, BINARY, "serve", *self.arguments], stdin=subprocess.DEVNULL, stdout=stdout,
             stderr=subprocess.PIPE, **more)
         self.pid = self.child.pid
         self._exit_fd = os.pidfd_open(self.pid)
