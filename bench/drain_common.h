@@ -25,6 +25,9 @@ namespace bench {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
+// A refused connection is tried again then.
+constexpr auto kRetryAfter = milliseconds(10);
+
 // After the time is over, how long a response may still take.
 constexpr auto kLastResponses = std::chrono::seconds(30);
 

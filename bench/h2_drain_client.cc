@@ -59,7 +59,7 @@ class Client final : public H2Load {
     if (epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) != 0) Die("epoll_ctl");
   }
 
-  void OnAnswered() override {
+  void OnAnswered(Clock::time_point) override {
     if (++counts.answered != mark_) return;
     std::puts("mark");
     std::fflush(stdout);

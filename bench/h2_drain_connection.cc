@@ -29,10 +29,12 @@ void H2Connection::OnConnectFailed(int error) {
   close(connecting_);
   if (error == ECONNREFUSED) {
     ++load_.counts.connect_refused;
-    state_ = State::kStopped;
+    state_ = load_.port_returns() ? State::kRefused : State::kStopped;
+    retry_at_ = Clock::now() + kRetryAfter;
   } else if (error == ECONNRESET || error == EPIPE) {
     // It was set up, and closed before anything was asked.
     ++load_.counts.closed_untold;
+    ++load_.counts.closed_by_reset;
     Reconnect();
   } else {
     Die(std::string("connect: ") + std::strerror(error));
@@ -138,7 +140,7 @@ void H2Connection::OnStreamClosed(int32_t id, uint32_t error) {
   } else {
     ++answered_;
     if (request.status != 200) ++counts.not_ok;
-    load_.OnAnswered();
+    load_.OnAnswered(request.begun);
   }
   due_.push_back(group_.pause.count() == 0 ? Clock::time_point() : AfterPause(group_.pause));
 }
@@ -146,6 +148,7 @@ void H2Connection::OnStreamClosed(int32_t id, uint32_t error) {
 // ---- sending
 
 void H2Connection::Tick(Clock::time_point now) {
+  if (state_ == State::kRefused && now >= retry_at_) return Reconnect();
   if (state_ != State::kOpen && state_ != State::kLeaving) return;
   if (load_.ending() && requests_.empty()) return Stop();
   if (state_ == State::kLeaving) return;
@@ -176,7 +179,7 @@ void H2Connection::Submit() {
                                Field(":authority", host), Field(":path", group_.path)};
   const int32_t id = nghttp2_submit_request(pipe_->session(), nullptr, fields, 4, nullptr, nullptr);
   if (id < 0) Die(nghttp2_strerror(id));
-  requests_[id] = {};
+  requests_[id].begun = Clock::now();
 }
 
 void H2Connection::Write() {
@@ -198,6 +201,7 @@ void H2Connection::Write() {
 void H2Connection::OnEnded() {
   if (pipe_->broken()) Die("the peer broke the protocol");
   if (state_ != State::kLeaving) ++load_.counts.closed_untold;
+  if (pipe_->reset()) ++load_.counts.closed_by_reset;
   // What did not leave in full cannot have been acted upon.
   for (const int32_t id : framed_) load_.counts.unsent += requests_.erase(id);
   for (const auto& [id, request] : requests_) CountLost(id, request);

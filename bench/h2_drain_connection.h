@@ -25,17 +25,18 @@ struct H2Group {
 struct H2Counts {
   uint64_t sent = 0;
   uint64_t answered = 0;
-  uint64_t not_ok = 0;         // answered, with a status other than 200
-  uint64_t refused = 0;        // provably not processed
-  uint64_t failed_fresh = 0;   // the connection ended and had not answered anything
-  uint64_t failed_reused = 0;  // the connection ended, after it had answered others
-  uint64_t failed_midway = 0;  // the response began and did not end, or ended short
-  uint64_t reset = 0;          // RST_STREAM that does not say REFUSED_STREAM
-  uint64_t timed_out = 0;      // still nothing when we gave up
-  uint64_t unsent = 0;         // never left, because the connection had ended
-  uint64_t notices = 0;        // GOAWAY with 2^31-1
-  uint64_t goaways = 0;        // GOAWAY with another id
-  uint64_t closed_untold = 0;  // connections that ended without a GOAWAY
+  uint64_t not_ok = 0;           // answered, with a status other than 200
+  uint64_t refused = 0;          // provably not processed
+  uint64_t failed_fresh = 0;     // the connection ended and had not answered anything
+  uint64_t failed_reused = 0;    // the connection ended, after it had answered others
+  uint64_t failed_midway = 0;    // the response began and did not end, or ended short
+  uint64_t reset = 0;            // RST_STREAM that does not say REFUSED_STREAM
+  uint64_t timed_out = 0;        // still nothing when we gave up
+  uint64_t unsent = 0;           // never left, because the connection had ended
+  uint64_t notices = 0;          // GOAWAY with 2^31-1
+  uint64_t goaways = 0;          // GOAWAY with another id
+  uint64_t closed_untold = 0;    // connections that ended without a GOAWAY
+  uint64_t closed_by_reset = 0;  // connections that ended by a reset
   uint64_t connected = 0;
   uint64_t connect_refused = 0;
 };
@@ -44,8 +45,10 @@ struct H2Counts {
 class H2Load {
  public:
   virtual void Watch(int fd, class H2Connection& connection) = 0;  // edge-triggered
-  virtual void OnAnswered() = 0;
+  virtual void OnAnswered(Clock::time_point begun) = 0;
   virtual bool ending() const = 0;  // the time is over: nothing new is sent
+  // A refused connection does not mean that the port is gone: it is tried again a little later.
+  virtual bool port_returns() const { return false; }
 
   H2Counts counts;
 
@@ -71,10 +74,12 @@ class H2Connection {
   //    kConnecting -> kOpen -> kLeaving (GOAWAY: nothing new)
   //      ^   |          |          |
   //      +---|----------+--ended---+
-  //          +-> kStopped (refused, or the time is over)
-  enum class State : uint8_t { kConnecting, kOpen, kLeaving, kStopped };
+  //      |   +-> kStopped (refused, or the time is over)
+  //      +---+-> kRefused, if the port returns
+  enum class State : uint8_t { kConnecting, kOpen, kLeaving, kRefused, kStopped };
 
   struct Request {
+    Clock::time_point begun;
     uint64_t bytes = 0;  // of the body so far
     int status = 0;
     bool framed = false;  // not if it waits for the peer to allow another stream
@@ -105,6 +110,7 @@ class H2Connection {
   std::vector<int32_t> framed_;         // and not known to have left in full
   int32_t last_id_ = 0;                 // that the peer takes
   uint64_t answered_ = 0;               // on this socket
+  Clock::time_point retry_at_;          // kRefused
 };
 
 }  // namespace bench

@@ -14,10 +14,13 @@ sluice_bench_program(stream_origin
   bench/stream_origin.cc bench/stream_origin_h1.cc bench/stream_origin_h2.cc)
 target_link_libraries(sluice_stream_origin PRIVATE OpenSSL::Crypto)
 sluice_bench_program(websocket_load bench/websocket_load.cc)
+sluice_bench_program(disruption_client
+  bench/disruption_client.cc bench/disruption_h1.cc bench/disruption_h2.cc
+  bench/disruption_websocket.cc bench/h2_drain_connection.cc)
 
 add_custom_target(bench_programs
-  DEPENDS sluice_drain_client sluice_h2_drain_client sluice_h2_origin sluice_stream_client
-    sluice_stream_origin sluice_websocket_load)
+  DEPENDS sluice_disruption_client sluice_drain_client sluice_h2_drain_client sluice_h2_origin
+    sluice_stream_client sluice_stream_origin sluice_websocket_load)
 
 # Google Benchmark is optional: `cmake --build <dir> --target bench_micro`.
 file(GLOB micro CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/bench/micro/*.cc")
