@@ -7,6 +7,7 @@ new connection is told that number.
 import contextlib
 import http.client
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -16,6 +17,7 @@ from .origin import nginx_user
 from .process import free_port, http_body
 
 READY_SECONDS = 15
+HAPROXY_PATIENCE_SECONDS = 5
 
 SLUICE = """
 workers: 1
@@ -151,6 +153,9 @@ class Proxy:
         """Whether it can be disrupted again already."""
         return True
 
+    def insist(self):
+        """Called while it is waited for."""
+
     def begin(self):
         raise NotImplementedError
 
@@ -186,6 +191,7 @@ class Proxy:
     def wait_until(self, holds):
         deadline = time.monotonic() + READY_SECONDS
         while not holds():
+            self.insist()
             if time.monotonic() > deadline:
                 if self.version == 0:
                     raise SystemExit(f"bench: {self.name} is not ready:\n{self.last_words()}")
@@ -238,7 +244,8 @@ class Nginx(Proxy):
     leaving = 0  # the master before
 
     def begin(self):
-        self.spawn("nginx", "-p", self.directory, "-c", self.config).wait()
+        # It starts its successor by this name, without looking in PATH.
+        self.spawn(shutil.which("nginx"), "-p", self.directory, "-c", self.config).wait()
         self.wait_until(self.has_new_master)
 
     def reload(self):
@@ -269,18 +276,25 @@ class Nginx(Proxy):
 
 class Haproxy(Proxy):
     """A reload is that of its master-worker mode; a restart is a new process that takes the sockets (-x)
-    and tells the old one to finish (-sf)."""
+    and tells the old one to finish (-sf). A master that is just replacing itself misses the signal, and
+    is sent it again."""
 
     name = "haproxy"
     template = HAPROXY
     newest = None
+    again_at = float("inf")
 
     def begin(self):
         mode = ["-W", "-db"] if self.action == "reload" else ["-db"]
         self.newest = self.spawn("haproxy", *mode, "-f", self.config)
 
     def reload(self):
+        self.again_at = time.monotonic() + HAPROXY_PATIENCE_SECONDS
         os.kill(self.newest.pid, signal.SIGUSR2)
+
+    def insist(self):
+        if time.monotonic() > self.again_at:
+            self.reload()
 
     def restart(self):
         self.newest = self.spawn(
