@@ -7,6 +7,7 @@ new connection is told that number.
 import contextlib
 import http.client
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -38,7 +39,7 @@ clusters:
   - {{name: http, endpoints: ["127.0.0.1:{http}"], idle_timeout: 3600s, max_idle: 1024}}
   - {{name: websocket, endpoints: ["127.0.0.1:{websocket}"]}}
 admin: {{address: "127.0.0.1:{admin}"}}
-drain: {{propagation_delay: 0s, jitter: 0s, deadline: {deadline}s}}
+drain: {{propagation_delay: 0s, jitter: 0s, spread: 5s, deadline: {deadline}s}}
 """
 
 NGINX = """
@@ -228,6 +229,8 @@ class Sluice(Proxy):
             [self.bench.options.sluice, "restart", "--admin", f"127.0.0.1:{self.admin}"],
             capture_output=True, text=True, check=False)
         self.complain_unless(run.returncode == 0, run.stdout + run.stderr)
+        if named := re.search(r"process (\d+) has taken over", run.stdout):
+            self.family.add(int(named.group(1)))
 
     def complain_unless(self, done, answer):
         if not done:
