@@ -21,6 +21,9 @@ constexpr size_t kCountersPerFrame = 512 * 1024;
 // While it drains, the old process still counts; the new one shows it with so much delay.
 constexpr Duration kCountersEvery = std::chrono::seconds(1);
 
+// At the very end the last of them has so long to leave.
+constexpr Duration kFarewellBound = std::chrono::milliseconds(300);
+
 // The new process does not keep up: what else could be moved is better drained.
 constexpr size_t kMostQueued = 16 * 1024 * 1024;
 
@@ -235,6 +238,7 @@ void HandOver::SayFarewell() {
   if (state_ != State::kHandedOver || channel_ == nullptr) return;
   SendCounters(hooks_.counters());
   channel_->Send(Type(HandOverMessage::kCountersEnd), {});
+  channel_->SendAll(kFarewellBound);
 }
 
 void HandOver::SendCounters(const std::string& counters) {

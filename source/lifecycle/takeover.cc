@@ -194,7 +194,11 @@ void Takeover::OnChannelClosed(const std::string& why) {
   LogEvent(Level::kWarning, "predecessor_died", {{"pid", predecessor_}});
   timer_.Stop();
   state_ = State::kOver;
-  if (received_) std::exchange(received_, nullptr)(std::optional<Inheritance>());
+  // Sockets of an incomplete account would take connections that nobody accepts.
+  if (received_) {
+    inheritance_ = {};
+    std::exchange(received_, nullptr)(std::optional<Inheritance>());
+  }
   if (accept_now_) std::exchange(accept_now_, nullptr)({});
 }
 

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 
 #include "base/wire.h"
@@ -110,6 +111,17 @@ void FdChannel::Write() {
     if (next.sent == next.bytes.size()) output_.pop_front();
   }
   watcher_->Want({.read = true, .write = !output_.empty()});
+}
+
+void FdChannel::SendAll(Duration bound) {
+  if (closed() || !failure_.empty()) return;
+  const auto us = std::chrono::duration_cast<std::chrono::microseconds>(bound).count();
+  const timeval timeout{us / 1'000'000, us % 1'000'000};
+  setsockopt(fd_.get(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+  const int flags = fcntl(fd_.get(), F_GETFL);
+  fcntl(fd_.get(), F_SETFL, flags & ~O_NONBLOCK);
+  Write();
+  fcntl(fd_.get(), F_SETFL, flags);
 }
 
 void FdChannel::OnReady(Readiness ready) {

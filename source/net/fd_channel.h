@@ -63,6 +63,9 @@ class FdChannel final : public Deferred, private FdEvents, private Flushable {
   // Bytes that were taken by Send and not by the kernel.
   size_t queued_bytes() const { return queued_bytes_; }
 
+  // Waits until everything has left, for at most `bound`: the process is about to end.
+  void SendAll(Duration bound);
+
   // Silently: no event follows.
   void Close();
   bool closed() const { return !fd_.valid(); }

@@ -1,5 +1,7 @@
 #include "server/inherited_sockets.h"
 
+#include <unistd.h>
+
 #include <utility>
 
 #include "base/log.h"
@@ -79,6 +81,10 @@ void InheritedSockets::CloseRest() {
   for (const Entry& entry : entries_) {
     LogEvent(Level::kInfo, "inherited_socket_closed",
              {{"listener", entry.socket.listener}, {"address", entry.socket.bound}});
+    constexpr std::string_view kUnix = "unix:";
+    if (!entry.activated && entry.socket.bound.starts_with(kUnix)) {
+      unlink(entry.socket.bound.c_str() + kUnix.size());
+    }
   }
   entries_.clear();
 }
