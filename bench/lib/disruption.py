@@ -7,6 +7,7 @@ new connection is told that number.
 import contextlib
 import http.client
 import os
+import pathlib
 import re
 import shutil
 import signal
@@ -18,7 +19,6 @@ from .origin import nginx_user
 from .process import free_port, http_body
 
 READY_SECONDS = 15
-HAPROXY_PATIENCE_SECONDS = 5
 
 SLUICE = """
 workers: 1
@@ -154,9 +154,6 @@ class Proxy:
         """Whether it can be disrupted again already."""
         return True
 
-    def insist(self):
-        """Called while it is waited for."""
-
     def begin(self):
         raise NotImplementedError
 
@@ -192,7 +189,6 @@ class Proxy:
     def wait_until(self, holds):
         deadline = time.monotonic() + READY_SECONDS
         while not holds():
-            self.insist()
             if time.monotonic() > deadline:
                 if self.version == 0:
                     raise SystemExit(f"bench: {self.name} is not ready:\n{self.last_words()}")
@@ -279,30 +275,35 @@ class Nginx(Proxy):
 
 class Haproxy(Proxy):
     """A reload is that of its master-worker mode; a restart is a new process that takes the sockets (-x)
-    and tells the old one to finish (-sf). A master that is just replacing itself misses the signal, and
-    is sent it again."""
+    and tells the old one to finish (-sf). The master replaces itself, too, and until that is done the
+    next signal is lost."""
 
     name = "haproxy"
     template = HAPROXY
     newest = None
-    again_at = float("inf")
 
     def begin(self):
         mode = ["-W", "-db"] if self.action == "reload" else ["-db"]
         self.newest = self.spawn("haproxy", *mode, "-f", self.config)
 
     def reload(self):
-        self.again_at = time.monotonic() + HAPROXY_PATIENCE_SECONDS
         os.kill(self.newest.pid, signal.SIGUSR2)
 
-    def insist(self):
-        if time.monotonic() > self.again_at:
-            self.reload()
+    def may_go_on(self):
+        return self.action == "restart" or listens_to(self.newest.pid, signal.SIGUSR2)
 
     def restart(self):
         self.newest = self.spawn(
             "haproxy", "-db", "-f", self.config, "-x", self.directory / f"haproxy-{self.port}.sock",
             "-sf", self.newest.pid)
+
+
+def listens_to(pid, number):
+    """Whether a process catches a signal now, and does not hold it back."""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    masks = dict(line.split(":", 1) for line in status.splitlines())
+    bit = 1 << (number - 1)
+    return bool(int(masks["SigCgt"], 16) & bit) and not int(masks["SigBlk"], 16) & bit
 
 
 PROXIES = {proxy.name: proxy for proxy in (Sluice, Nginx, Haproxy)}

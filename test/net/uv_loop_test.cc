@@ -211,8 +211,9 @@ TEST(UvLoopTest, EachPieceOfPostedWorkIsADispatchAndDiesInIt) {
   UvLoop loop(1);
   std::vector<std::string> log;
   struct Traced {
-    std::vector<std::string>& log;
+    explicit Traced(std::vector<std::string>& where) : log(where) {}
     ~Traced() { log.push_back("freed"); }
+    std::vector<std::string>& log;
   };
   for (const char* name : {"one", "two"}) {
     loop.Post([&, name, traced = std::make_shared<Traced>(log)] {
