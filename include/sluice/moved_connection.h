@@ -1,6 +1,6 @@
-// Live connections on their way from one process into another, which goes on with them as if nothing
-// had happened: the seam between the data wing, which knows what a connection is, and whoever
-// carries descriptors between two processes.
+// Live connections on their way from one process into another, which goes on with them as if
+// nothing had happened: the seam between the data wing, which knows what a connection is, and
+// whoever carries descriptors between two processes.
 //
 // One worker thread, on either side.
 #pragma once
@@ -34,8 +34,7 @@ class ConnectionMover {
   // False: the other process certainly does not have it, and it goes on here. The descriptors are
   // valid until then; `answer` may be called after the connection is gone, and must not be called
   // after its worker is.
-  virtual void Move(const MovedConnection& connection,
-                    std::function<void(bool taken)> answer) = 0;
+  virtual void Move(const MovedConnection& connection, std::function<void(bool taken)> answer) = 0;
 };
 
 // The receiving side: makes transports of descriptors that came from another process.

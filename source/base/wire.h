@@ -15,7 +15,7 @@ namespace sluice {
 class WireWriter {
  public:
   template <typename T>
-    requires std::is_unsigned_v<T>
+  requires std::is_unsigned_v<T>
   void Number(T value) {
     for (size_t i = 0; i < sizeof(T); ++i) bytes_ += static_cast<char>((value >> (8 * i)) & 0xff);
   }
@@ -36,13 +36,12 @@ class WireReader {
   explicit WireReader(std::string_view bytes) : bytes_(bytes) {}
 
   template <typename T>
-    requires std::is_unsigned_v<T>
-  T Number() {
+  requires std::is_unsigned_v<T> T Number() {
     const std::string_view from = Bytes(sizeof(T));
     T value = 0;
     for (size_t i = 0; i < from.size(); ++i) {
-      value = static_cast<T>(value | static_cast<T>(static_cast<T>(static_cast<unsigned char>(from[i]))
-                                                    << (8 * i)));
+      value = static_cast<T>(
+          value | static_cast<T>(static_cast<T>(static_cast<unsigned char>(from[i])) << (8 * i)));
     }
     return value;
   }

@@ -123,7 +123,8 @@ CLI::App* AddDrain(CLI::App* app, DrainCommand* command) {
 
 CLI::App* AddRestart(CLI::App* app, RestartCommand* command) {
   CLI::App* restart = app->add_subcommand(
-      "restart", "start the program anew in place of the running process, without losing a request");
+      "restart",
+      "start the program anew in place of the running process, without losing a request");
   restart->add_option("--admin", command->admin, kAdminHelp)
       ->type_name("ADDR")
       ->capture_default_str();

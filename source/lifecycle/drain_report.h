@@ -19,7 +19,15 @@
 namespace sluice {
 
 // Who asked for the drain.
-enum class DrainTrigger : uint8_t { kSigterm, kSigint, kAdmin, kCli, kPrestop, kSelfCheck, kHandOver };
+enum class DrainTrigger : uint8_t {
+  kSigterm,
+  kSigint,
+  kAdmin,
+  kCli,
+  kPrestop,
+  kSelfCheck,
+  kHandOver
+};
 std::string_view DrainTriggerName(DrainTrigger trigger);  // "sigterm", "sigint", "admin", ...
 
 struct PhaseRecord {

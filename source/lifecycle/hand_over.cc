@@ -97,7 +97,8 @@ void HandOver::Restart(ChildProcess::Program program, Done done) {
   child_ = std::move(*child);
   successor_ = child_->pid();
   LogEvent(Level::kInfo, "hand_over", {{"pid", successor_}, {"program", program.path}});
-  Begin(std::make_unique<FdChannel>(loop_, std::move(ours), static_cast<FdChannel::Events&>(*this)));
+  Begin(
+      std::make_unique<FdChannel>(loop_, std::move(ours), static_cast<FdChannel::Events&>(*this)));
 }
 
 void HandOver::Accept(Fd connection) {

@@ -1,6 +1,6 @@
 // The old side of a hot restart: gives the listeners to a new process, and what is in flight the
-// time of a drain (docs/hand-over.md). One at a time; what goes wrong before the new process accepts
-// is taken back, and this one serves as before.
+// time of a drain (docs/hand-over.md). One at a time; what goes wrong before the new process
+// accepts is taken back, and this one serves as before.
 //
 //   kIdle --Restart, Accept--> kGreeting --kHello--> kGathering --> kOffered --kReady--> kStopping
 //         --> kStopped --kAccepting--> kHandedOver
@@ -40,7 +40,8 @@ struct HandOverInventory {
 // there.
 struct HandOverHooks {
   std::function<void(std::function<void(HandOverInventory)> reply)> gather;
-  // New connections stay in the kernel's queues until `accept_again`, or the new process takes them.
+  // New connections stay in the kernel's queues until `accept_again`, or the new process takes
+  // them.
   std::function<void(std::function<void()> done)> stop_accepting;
   std::function<void()> accept_again;
   // The sockets belong to the new process. The drain follows.
@@ -51,9 +52,9 @@ struct HandOverHooks {
 };
 
 struct HandOverOptions {
-  Duration timeout{};             // from its connection until the new process accepts
-  uint32_t generation = 1;        // of this process
-  size_t max_generations = 1;     // that may drain at the same time
+  Duration timeout{};               // from its connection until the new process accepts
+  uint32_t generation = 1;          // of this process
+  size_t max_generations = 1;       // that may drain at the same time
   std::vector<uint32_t> ancestors;  // pids of older generations
   bool moves_connections = true;
 };

@@ -30,16 +30,16 @@ inline constexpr uint32_t kHandOverVersion = 1;
 
 enum class HandOverMessage : uint16_t {
   kHello = 1,
-  kRefusal,     // either way: a text; the end of the conversation
+  kRefusal,  // either way: a text; the end of the conversation
   kOffer,
-  kSockets,     // with one descriptor for each
+  kSockets,  // with one descriptor for each
   kTicketKeys,
-  kCounters,    // a part of them; kComplete or kCountersEnd says that it was the last
+  kCounters,  // a part of them; kComplete or kCountersEnd says that it was the last
   kComplete,
   kReady,
   kStopped,
   kAccepting,
-  kMove,        // with one descriptor, or two
+  kMove,  // with one descriptor, or two
   kMoveAnswer,
   kCountersEnd,
 };
@@ -52,8 +52,8 @@ struct HandOverHello {
 
 struct HandOverOffer {
   uint32_t version = kHandOverVersion;
-  uint32_t generation = 1;        // of the process that offers; the first is 1
-  uint32_t socket_count = 0;      // that follow
+  uint32_t generation = 1;    // of the process that offers; the first is 1
+  uint32_t socket_count = 0;  // that follow
   bool moves_connections = false;
   // Of processes that are older still, and drain.
   std::vector<uint32_t> ancestors;

@@ -171,11 +171,13 @@ void Takeover::OnMove(FdChannel::Frame frame) {
   connection.state = std::move(move->state);
   connection.client = frame.fds[0].get();
   if (frame.fds.size() == 2) connection.upstream = frame.fds[1].get();
-  hooks_.adopt(std::move(connection),
-               std::make_shared<const std::vector<Fd>>(std::move(frame.fds)), answer);
+  hooks_.adopt(std::move(connection), std::make_shared<const std::vector<Fd>>(std::move(frame.fds)),
+               answer);
 }
 
-void Takeover::OnTimer() { Fail("the process that serves now did not answer within restart.timeout"); }
+void Takeover::OnTimer() {
+  Fail("the process that serves now did not answer within restart.timeout");
+}
 
 bool Takeover::PredecessorDied() const {
   pollfd death{predecessor_handle_.get(), POLLIN, 0};

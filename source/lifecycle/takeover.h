@@ -31,7 +31,7 @@ struct Inheritance {
   std::vector<Fd> fds;  // of the sockets, in their order
   std::vector<HandOverTicketKeys> ticket_keys;
   std::string counters;
-  uint32_t generation = 1;           // of this process
+  uint32_t generation = 1;          // of this process
   std::vector<uint32_t> ancestors;  // pids of older generations that may still drain
 };
 
@@ -68,7 +68,8 @@ class Takeover final : private FdChannel::Events {
   // before all was here; an error when it lives and refuses, or is silent.
   void Receive(std::function<void(Result<std::optional<Inheritance>>)> then);
 
-  // Everything is prepared. `then` is called once: accept now; or an error, and the process must go.
+  // Everything is prepared. `then` is called once: accept now; or an error, and the process must
+  // go.
   void Ready(Hooks hooks, std::function<void(Result<void>)> then);
 
   // Every worker accepts.

@@ -1,7 +1,8 @@
 #include "net/child_process.h"
 
-#include <csignal>
 #include <unistd.h>
+
+#include <csignal>
 
 namespace sluice {
 

@@ -10,8 +10,8 @@ namespace {
 // Timers that are due together: no turn fires more of them.
 constexpr size_t kMostTimersPerTurn = 256;
 
-// Posted work that has taken so long leaves the rest to the next turn: what is posted together, as at
-// the beginning of a drain, need not be done together.
+// Posted work that has taken so long leaves the rest to the next turn: what is posted together, as
+// at the beginning of a drain, need not be done together.
 constexpr uint64_t kPostedSliceNs = 1'000'000;
 
 }  // namespace

@@ -43,11 +43,10 @@ void InheritedSockets::Add(std::vector<ActivatedSocket> sockets) {
                {{"name", socket.name}, {"error", bound.error().message}});
       continue;
     }
-    const auto kind = socket.name == kAdminName ? HandOverSocket::Kind::kAdmin
-                                                : HandOverSocket::Kind::kListener;
-    entries_.push_back({{kind, std::move(socket.name), {}, std::move(*bound)},
-                        true,
-                        std::move(socket.fd)});
+    const auto kind =
+        socket.name == kAdminName ? HandOverSocket::Kind::kAdmin : HandOverSocket::Kind::kListener;
+    entries_.push_back(
+        {{kind, std::move(socket.name), {}, std::move(*bound)}, true, std::move(socket.fd)});
   }
 }
 
@@ -61,8 +60,7 @@ bool InheritedSockets::Fits(const Entry& entry, HandOverSocket::Kind kind, std::
   }
   if (entry.socket.kind != kind) return false;
   // Port 0 is another port for each listener that has it.
-  const bool same_listener =
-      entry.socket.listener == name && entry.socket.configured == address;
+  const bool same_listener = entry.socket.listener == name && entry.socket.configured == address;
   return same_listener || entry.socket.bound == Canonical(address);
 }
 

@@ -32,8 +32,8 @@ namespace sluice {
 
 struct ServeOptions {
   Config config;
-  Program program;            // how this process was started
-  std::string takeover_path;  // of the process to take over from; empty: none is known
+  Program program;                  // how this process was started
+  std::string takeover_path;        // of the process to take over from; empty: none is known
   std::string embedded_origin_for;  // name of a cluster that the embedded origin serves, or empty
 };
 

@@ -157,11 +157,11 @@ void Succession::OnAccepting() {
 void Succession::Adopt(MovedConnection connection, Takeover::Hooks::Descriptors descriptors,
                        std::function<void(Result<void>)> answer) {
   Worker& worker = *process_->workers[next_worker_++ % process_->workers.size()];
-  worker.loop().Post([this, &worker, connection = std::move(connection), descriptors,
-                      answer = std::move(answer)] {
-    const Result<void> adopted = worker.Adopt(connection);
-    loop_.Post([answer, adopted] { answer(adopted); });
-  });
+  worker.loop().Post(
+      [this, &worker, connection = std::move(connection), descriptors, answer = std::move(answer)] {
+        const Result<void> adopted = worker.Adopt(connection);
+        loop_.Post([answer, adopted] { answer(adopted); });
+      });
 }
 
 // ---- handing over ----
@@ -175,10 +175,9 @@ class Succession::Mover final : public ConnectionMover {
     succession_.loop_.Post([this, connection, answer = std::move(answer)] {
       std::vector<int> descriptors = {connection.client};
       if (connection.upstream >= 0) descriptors.push_back(connection.upstream);
-      succession_.hand_over_->Move(connection.listener, connection.state, descriptors,
-                                   [this, answer](bool taken) {
-                                     worker_.loop().Post([answer, taken] { answer(taken); });
-                                   });
+      succession_.hand_over_->Move(
+          connection.listener, connection.state, descriptors,
+          [this, answer](bool taken) { worker_.loop().Post([answer, taken] { answer(taken); }); });
     });
   }
 
@@ -193,14 +192,14 @@ Result<void> Succession::Attach(Process process) {
       .Gauge("sluice_generation",
              "Which generation of the process this is: hot restarts add one each.")
       .Set(inheritance_.generation);
-  hand_over_ = std::make_unique<HandOver>(
-      loop_, process_->drain, MakeHooks(),
-      HandOverOptions{.timeout = config_.timeout,
-                      .generation = inheritance_.generation,
-                      .max_generations = config_.generations,
-                      .ancestors = inheritance_.ancestors,
-                      .moves_connections = config_.move_connections},
-      process_->shard);
+  hand_over_ =
+      std::make_unique<HandOver>(loop_, process_->drain, MakeHooks(),
+                                 HandOverOptions{.timeout = config_.timeout,
+                                                 .generation = inheritance_.generation,
+                                                 .max_generations = config_.generations,
+                                                 .ancestors = inheritance_.ancestors,
+                                                 .moves_connections = config_.move_connections},
+                                 process_->shard);
   for (const auto& worker : process_->workers) {
     movers_.push_back(std::make_unique<Mover>(*this, *worker));
   }
@@ -219,10 +218,9 @@ Result<void> Succession::BindTakeoverSocket() {
     if (!bound) return Fail("restart.socket: " + bound.error().message);
     sockets = std::move(bound->fds);
   }
-  takeover_socket_ =
-      std::make_unique<FdAcceptor>(loop_, std::move(sockets.front()), [this](Fd connection) {
-        hand_over_->Accept(std::move(connection));
-      });
+  takeover_socket_ = std::make_unique<FdAcceptor>(
+      loop_, std::move(sockets.front()),
+      [this](Fd connection) { hand_over_->Accept(std::move(connection)); });
   return {};
 }
 
@@ -267,8 +265,8 @@ void Succession::Gather(std::function<void(HandOverInventory)> reply) {
   const auto add = [](HandOverInventory& to, HandOverSocket::Kind kind, std::string listener,
                       std::string configured, Fd fd) {
     if (!fd.valid()) return;
-    to.sockets.push_back({kind, std::move(listener), std::move(configured),
-                          BoundAddress(fd.get()).value_or("")});
+    to.sockets.push_back(
+        {kind, std::move(listener), std::move(configured), BoundAddress(fd.get()).value_or("")});
     to.fds.push_back(std::move(fd));
   };
   if (process_->admin != nullptr) {

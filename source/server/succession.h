@@ -1,6 +1,6 @@
 // One generation of the process after another: takes over from the one before, and hands over to
-// the next (docs/hand-over.md). Wires lifecycle/takeover and lifecycle/hand_over to the workers, the
-// admin and the service manager.
+// the next (docs/hand-over.md). Wires lifecycle/takeover and lifecycle/hand_over to the workers,
+// the admin and the service manager.
 //
 // Control thread only.
 #pragma once
@@ -37,9 +37,9 @@ Program ProgramOf(const std::vector<std::string>& arguments);
 
 class Succession {
  public:
-  // Gets what there is to inherit: from the process that started this one to take over, from the one
-  // that listens at `takeover_path` if that is not empty, or from the service manager. Runs `loop`
-  // meanwhile. Fails when there is a process that serves and does not hand over.
+  // Gets what there is to inherit: from the process that started this one to take over, from the
+  // one that listens at `takeover_path` if that is not empty, or from the service manager. Runs
+  // `loop` meanwhile. Fails when there is a process that serves and does not hand over.
   static Result<std::unique_ptr<Succession>> Begin(UvLoop& loop, const RestartConfig& config,
                                                    const std::string& takeover_path);
   // Before Begin: this program cannot start. Whoever has started it to take over is told why.

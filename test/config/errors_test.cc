@@ -33,10 +33,10 @@ TEST(Errors, AnUnknownKey) {
       "test.yaml:7:3: unknown key 'dedline' in drain; expected one of propagation_delay, "
       "jitter, strategy, deadline, spread, idle_grace, linger, stopping_background, flushing, "
       "releasing, grace_period, report_file; did you mean 'deadline'");
-  EXPECT_EQ(
-      Problem(std::string(kBase) + "drains: {}\n"),
-      "test.yaml:6:1: unknown key 'drains'; expected one of workers, max_connections, "
-      "pid_file, listeners, clusters, tls, drain, restart, admin, access_log, log; did you mean 'drain'");
+  EXPECT_EQ(Problem(std::string(kBase) + "drains: {}\n"),
+            "test.yaml:6:1: unknown key 'drains'; expected one of workers, max_connections, "
+            "pid_file, listeners, clusters, tls, drain, restart, admin, access_log, log; did you "
+            "mean 'drain'");
   EXPECT_THAT(Problem(Cluster("circuit_breakers: {}")),
               AllOf(StartsWith("test.yaml:6:3: unknown key 'circuit_breakers' in clusters[0];"),
                     testing::Not(HasSubstr("did you mean"))));

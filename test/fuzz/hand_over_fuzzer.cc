@@ -1,5 +1,5 @@
-// What another process says in a hand-over, any bytes: it is refused, or it is what would be written
-// again. The first byte of an input chooses the message.
+// What another process says in a hand-over, any bytes: it is refused, or it is what would be
+// written again. The first byte of an input chooses the message.
 
 #include <cstdint>
 #include <cstdio>

@@ -8,10 +8,8 @@
 namespace sluice {
 namespace {
 
-const HandOverOffer kOffer{.generation = 3,
-                           .socket_count = 2,
-                           .moves_connections = true,
-                           .ancestors = {17, 4711}};
+const HandOverOffer kOffer{
+    .generation = 3, .socket_count = 2, .moves_connections = true, .ancestors = {17, 4711}};
 const std::vector<HandOverSocket> kSockets = {
     {HandOverSocket::Kind::kListener, "web", "127.0.0.1:0", "127.0.0.1:8080"},
     {HandOverSocket::Kind::kAdmin, "admin", "unix:/run/a", "unix:/run/a"},
@@ -21,8 +19,7 @@ const HandOverMove kMove{9, "web", std::string("state\0", 6)};
 const HandOverMoveAnswer kAnswer{9, false, "no such route"};
 
 TEST(HandOverMessagesTest, AreReadAsTheyWereWritten) {
-  EXPECT_EQ(*DecodeHello(Encode(HandOverHello{.generation = 2})),
-            HandOverHello{.generation = 2});
+  EXPECT_EQ(*DecodeHello(Encode(HandOverHello{.generation = 2})), HandOverHello{.generation = 2});
   EXPECT_EQ(*DecodeOffer(Encode(kOffer)), kOffer);
   EXPECT_EQ(*DecodeSockets(Encode(kSockets)), kSockets);
   EXPECT_EQ(*DecodeTicketKeys(Encode(kKeys)), kKeys);
