@@ -8,6 +8,8 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
+#include <string>
 #include <string_view>
 
 #include "sluice/drainable.h"
@@ -28,6 +30,12 @@ enum class Expecting : uint8_t {
   kRequestHead,    // some bytes of a head are here
   kRequestBody,    // the client owes body bytes
   kResponseTaken,  // the client does not take what is queued for it
+};
+
+// A codec that stands still, for the process that goes on with its connection.
+struct FrozenCodec {
+  std::string input;      // was read, and nothing of it begun on
+  uint64_t requests = 0;  // that came before
 };
 
 class CodecHost {
@@ -94,6 +102,19 @@ class ServerCodec {
   // and what is still there ends for good. Returns false, and does nothing, where a stream cannot
   // end without its connection: the host then cuts that.
   virtual bool CutStreams(const StreamFilter& concerns, bool again) = 0;
+
+  // The connection may be moved into another process when this one lets go of it: where the protocol
+  // allows it at all, and at this moment.
+  virtual bool can_move() const { return false; }
+  virtual bool at_rest() const { return false; }
+
+  // At rest: what the other process needs. Until Thaw or Abandon nothing is read, written or begun.
+  virtual std::optional<FrozenCodec> Freeze() { return std::nullopt; }
+  virtual void Thaw() {}
+  // The connection is forgotten, without a byte: what is in flight ends with `why`.
+  virtual void Abandon(StreamEnd) {}
+  // Goes on, at the next Thaw, with what another process has frozen; only on a new codec.
+  virtual void Adopt(const FrozenCodec&) {}
 
   virtual size_t stream_count() const = 0;
 

@@ -40,6 +40,7 @@ struct DrainProgress {
   uint64_t finished = 0;     // requests that ended completely since the drain began
   uint64_t told = 0;         // connections told to go, in their own protocol
   InFlight cut{};
+  uint64_t moved = 0;  // connections that another process goes on with
   // Of the streams that have no end of their own soon: told to go, in their own words; ended before
   // their turn came; told, but the client never answered, which is no cut: it knows.
   uint64_t streams_told = 0;

@@ -33,6 +33,7 @@ enum class StreamEnd : uint8_t {
   kClientTimeout,   // the client stopped sending its request or taking its response
   kUpstreamFailed,  // the response broke off after its head was sent
   kCut,             // a straggler at a drain's deadline
+  kMoved,           // it goes on in another process, where its end will be on record
 };
 std::string_view StreamEndName(StreamEnd end);
 

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -50,6 +51,12 @@ class TransportEvents {
 
  protected:
   ~TransportEvents() = default;
+};
+
+// What another process needs to go on with a connection.
+struct FrozenTransport {
+  int descriptor = -1;  // stays the transport's
+  std::string unsent;   // accepted by Write, not taken by the kernel
 };
 
 class Transport : public Deferred {
@@ -104,6 +111,12 @@ class Transport : public Deferred {
   // True when the peer has sent data or an end that was not delivered yet: the last look before an
   // idle connection is half-closed or reused. One system call.
   virtual bool HasUnreadInput() = 0;
+
+  // Stands still: what was written is given to the kernel as far as it goes, and from then on nothing
+  // is read or sent and no event comes, until Thaw or Close. Nothing where there is no descriptor
+  // that another process could go on with (TLS), or an end or an error was seen.
+  virtual std::optional<FrozenTransport> Freeze() { return std::nullopt; }
+  virtual void Thaw() {}
 
   // "127.0.0.1:41234", "[::1]:80" or "unix:/path"; for people and for X-Forwarded-For.
   virtual std::string PeerAddress() const = 0;

@@ -11,6 +11,9 @@ namespace {
 // would only hold memory.
 constexpr size_t kMaxFreeStreams = 512;
 
+// Long-lived streams that stay here are told when those that move have gone, or after this time.
+constexpr Duration kMostMoving = std::chrono::seconds(1);
+
 }  // namespace
 
 ConnectionManager::ConnectionManager(Loop& loop, MetricShard& shard,
@@ -21,36 +24,48 @@ ConnectionManager::ConnectionManager(Loop& loop, MetricShard& shard,
       h2_streams_(kMaxFreeStreams),
       long_lived_(loop),
       census_(loop, connections_, parts_),
-      telling_(loop, [this](ServerConnection& connection) { Tell(connection); }),
+      moves_(loop, shard,
+             {[this](ServerConnection& connection) { Tell(connection); }, [this] { OnSettled(); }}),
+      telling_(
+          loop, [this](ServerConnection& connection) { MoveOrTell(connection); },
+          [this] { OnSettled(); }),
       cutting_(loop, [](ServerConnection& connection) { connection.Cut(); }),
       requests_in_flight_(
-          shard.Gauge("sluice_requests_in_flight", "Requests begun and not yet over.")) {}
+          shard.Gauge("sluice_requests_in_flight", "Requests begun and not yet over.")),
+      tell_long_lived_(loop.timers(), Delegate::Bind<&ConnectionManager::TellLongLived>(this)) {}
 
 ConnectionManager::~ConnectionManager() {
   while (!connections_.empty()) delete connections_.front();
 }
 
 void ConnectionManager::Accept(std::unique_ptr<Transport> transport, ListenerContext& context) {
+  ServerConnection& connection = Register(std::move(transport), context);
+  context.connections_total.Add();
+  connection.Start();
+  // The drain may have begun while this one was in the accept queue.
+  if (Draining(context.direction)) {
+    MoveOrTell(connection);
+  } else if (parts_.Has(PartKind::kListener, context.name)) {
+    connection.BeginDrain(NextIdleGraceEnd(context));
+  }
+}
+
+ServerConnection& ConnectionManager::Register(std::unique_ptr<Transport> transport,
+                                              ListenerContext& context) {
   // The list owns the connection until Remove hands it to the loop.
   auto* connection = new ServerConnection(*this, context, std::move(transport));
   connections_.PushBack(connection);
   ++connections_open_;
   ++context.open_connections;
-  context.connections_total.Add();
   context.connections_open.Add();
   parts_.OnConnectionOpened(context.name);
-  connection->Start();
-  // The drain may have begun while this one was in the accept queue.
-  if (Draining(context.direction)) {
-    Tell(*connection);
-  } else if (parts_.Has(PartKind::kListener, context.name)) {
-    connection->BeginDrain(NextIdleGraceEnd(context));
-  }
+  return *connection;
 }
 
 void ConnectionManager::Remove(ServerConnection& connection) {
   ListenerContext& context = const_cast<ListenerContext&>(connection.context());
   census_.OnRemoved(connection);
+  moves_.OnRemoved(connection);
   connection.ListHook<ConnectionTag>::Unlink();
   connection.ListHook<SweepTag>::Unlink();
   --connections_open_;
@@ -72,6 +87,10 @@ void ConnectionManager::OnRequestBegin(ListenerContext&, RequestRecord&) {
 void ConnectionManager::OnRequestEnd(ListenerContext& context, const RequestHead& request,
                                      RequestRecord& record, const DownstreamInfo& downstream) {
   requests_in_flight_.Add(-1);
+  if (record.end == StreamEnd::kMoved) {  // it will be counted where it ends
+    parts_.OnRequestEnd(record, downstream, false);
+    return;
+  }
   const auto status_class = static_cast<size_t>(std::clamp(record.status / 100, 0, 5));
   context.responses[status_class]->Add();
   context.bytes_in.Add(static_cast<int64_t>(record.bytes_in));
@@ -135,8 +154,9 @@ void ConnectionManager::BeginDrain(const DrainOrder& order, std::function<void()
     if (!order.scope.Includes(direction) || before.Includes(direction)) return;
     telling_.Add(connection);
   });
+  if (moves_.possible()) tell_long_lived_.Set(loop_.Now() + kMostMoving);
   telling_.Begin();
-  TellLongLived(before);
+  if (!moves_.possible()) TellLongLived();
   stop_accepting_(order.scope);  // what was queued is told as it is accepted
   auto after_inbound = [this, scope = order.scope, done = std::move(done)] {
     if (scope.outbound) {
@@ -157,7 +177,21 @@ void ConnectionManager::Tell(ServerConnection& connection) {
   connection.BeginDrain(NextIdleGraceEnd(connection.context()));
 }
 
-void ConnectionManager::TellLongLived(const DrainScope& before) {
+void ConnectionManager::MoveOrTell(ServerConnection& connection) {
+  if (moves_.possible() && connection.Leave()) {
+    moves_.Add(connection);
+  } else {
+    Tell(connection);
+  }
+}
+
+void ConnectionManager::OnSettled() {
+  if (tell_long_lived_.active() && telling_.empty() && moves_.settled()) TellLongLived();
+}
+
+void ConnectionManager::TellLongLived() {
+  tell_long_lived_.Stop();
+  const DrainScope before = std::exchange(long_lived_told_, drain_->scope);
   // The last who are told need some time to answer, too.
   const Duration most = (drain_->deadline - loop_.Now()) * 3 / 4;
   const Duration spread = std::max(std::min(drain_->spread, most), Duration::zero());
@@ -189,6 +223,7 @@ void ConnectionManager::Inspect(std::function<void(const DrainProgress&)> report
     DrainProgress now = progress_;
     now.Add(counted);
     now.connections = connections_open_;
+    now.moved = moves_.moved();
     for (const LongLivedDrain* drain : long_lived_drains_) {
       now.streams_told += drain->told;
       now.streams_left += drain->left;

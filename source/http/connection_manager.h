@@ -17,6 +17,7 @@
 #include "base/intrusive_list.h"
 #include "base/metrics.h"
 #include "http/connection_census.h"
+#include "http/connection_moves.h"
 #include "http/connection_sweep.h"
 #include "http/h1_server_codec.h"
 #include "http/h2_server_codec.h"
@@ -28,6 +29,8 @@
 #include "sluice/drainable.h"
 #include "sluice/handler.h"
 #include "sluice/loop.h"
+#include "sluice/moved_connection.h"
+#include "sluice/result.h"
 
 namespace sluice {
 
@@ -41,6 +44,17 @@ class ConnectionManager final : public Drainable {
 
   // Takes a connection that was accepted on `context`.
   void Accept(std::unique_ptr<Transport> transport, ListenerContext& context);
+
+  // From now on a drain moves connections by `mover` instead of telling them, as far as it can: idle
+  // and then idle again, over cleartext HTTP/1.1. Null, and before `mover` dies: no more; what is not
+  // under way is told. An answer is waited for in either case, for as long as the drain lasts.
+  void MoveTo(ConnectionMover* mover);
+
+  // Goes on with a connection that another process has moved to this one, in the next turn of the
+  // loop; its place in the limits is taken. An error says why it is refused: the state is not to be
+  // understood, names what is not there, or a drain is on. The connection is then untouched.
+  Result<void> Adopt(const MovedConnection& moved, ListenerContext& context,
+                     TransportAdopter& adopter);
 
   // Where streams are registered that a drain tells one by one.
   LongLivedStreams& long_lived() { return long_lived_; }
@@ -65,6 +79,8 @@ class ConnectionManager final : public Drainable {
   H1StreamPool& h1_streams() { return h1_streams_; }
   H2StreamPool& h2_streams() { return h2_streams_; }
   Gate::Pass EnterGate(Direction direction) { return gate(direction).Enter(); }
+  void OnTold() { ++progress_.told; }
+  void OnRest(ServerConnection& connection) { moves_.Add(connection); }
   bool ShouldAdviseClose();
   TimePoint NextIdleGraceEnd(const ListenerContext& context);
   void OnRequestBegin(ListenerContext& context, RequestRecord& record);
@@ -76,8 +92,11 @@ class ConnectionManager final : public Drainable {
   void WhenEmpty(Direction direction, std::function<void()> done);
   Gate& gate(Direction direction) { return gates_[static_cast<size_t>(direction)]; }
   bool Draining(Direction direction) const;
+  ServerConnection& Register(std::unique_ptr<Transport> transport, ListenerContext& context);
   void Tell(ServerConnection& connection);
-  void TellLongLived(const DrainScope& before);
+  void MoveOrTell(ServerConnection& connection);
+  void OnSettled();
+  void TellLongLived();
   void AddStraggler(Straggler straggler);
 
   Loop& loop_;
@@ -90,6 +109,7 @@ class ConnectionManager final : public Drainable {
   std::array<std::vector<std::function<void()>>, 2> waiting_;  // for a gate to be empty
   IntrusiveList<ServerConnection, ConnectionTag> connections_;
   ConnectionCensus census_;
+  ConnectionMoves moves_;
   ConnectionSweep telling_;
   ConnectionSweep cutting_;
   uint64_t connections_open_ = 0;
@@ -97,6 +117,8 @@ class ConnectionManager final : public Drainable {
 
   std::optional<LameDuckOrder> lame_duck_;
   std::optional<DrainOrder> drain_;
+  DrainScope long_lived_told_{false, false};
+  Timer tell_long_lived_;
   std::optional<IdleGrace> idle_grace_;             // of the drain
   std::vector<LongLivedDrain*> long_lived_drains_;  // that belong to the drain
   DrainProgress progress_;  // what happened since the drain began; never what is in flight now

@@ -5,9 +5,10 @@
 
 namespace sluice {
 
-ConnectionSweep::ConnectionSweep(Loop& loop, Act act)
+ConnectionSweep::ConnectionSweep(Loop& loop, Act act, std::function<void()> done)
     : loop_(loop),
       act_(std::move(act)),
+      done_(std::move(done)),
       next_(loop.timers(), Delegate::Bind<&ConnectionSweep::Begin>(this)) {}
 
 void ConnectionSweep::Add(ServerConnection& connection) {
@@ -21,7 +22,11 @@ void ConnectionSweep::Begin() {
     connection.ListHook<SweepTag>::Unlink();
     act_(connection);
   }
-  if (!queue_.empty()) next_.Set(loop_.Now() + std::chrono::milliseconds(1));  // not in this turn
+  if (!queue_.empty()) {
+    next_.Set(loop_.Now() + std::chrono::milliseconds(1));  // not in this turn
+  } else if (done_) {
+    done_();
+  }
 }
 
 }  // namespace sluice

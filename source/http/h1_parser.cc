@@ -301,6 +301,15 @@ bool H1Parser::FinishAtEof() {
   return state_ == State::kBetween || state_ == State::kStart;
 }
 
+std::string H1Parser::Begun() const {
+  std::string bytes;
+  if (state_ != State::kStart && state_ != State::kHead) return bytes;
+  for (uint8_t i = 0; i < empty_lines_; ++i) bytes += "\r\n";
+  if (saw_cr_) bytes.pop_back();  // half of the last one
+  bytes += text_;
+  return bytes;
+}
+
 bool H1Parser::Fail(H1Error error) {
   error_ = error;
   state_ = State::kFailed;

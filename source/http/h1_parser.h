@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "base/arena.h"
@@ -74,6 +75,10 @@ class H1Parser {
   // before its end.
   bool in_message() const { return state_ > State::kStart; }
   bool in_head() const { return state_ == State::kHead; }
+
+  // What was read of the next message, as it came, as long as nothing behind its head was: another
+  // parser that is fed with it stands where this one does.
+  std::string Begun() const;
 
  private:
   //   kBetween -Begin-> kStart -> kHead -.-> kMessageEnd --> kBetween

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "base/byte_queue.h"
 #include "base/object_pool.h"
@@ -28,6 +29,13 @@ class H1ServerCodec final : public ServerCodec, private H1Events {
   bool BeginDrain() override;
   void Cut() override;
   bool CutStreams(const StreamFilter&, bool) override { return false; }
+  // In h1_server_codec_move.cc.
+  bool can_move() const override { return state_ == State::kOpen; }
+  bool at_rest() const override;
+  std::optional<FrozenCodec> Freeze() override;
+  void Thaw() override;
+  void Abandon(StreamEnd why) override;
+  void Adopt(const FrozenCodec& frozen) override;
   size_t stream_count() const override { return stream_ && stream_->in_flight_ ? 1 : 0; }
   void ForEachStream(const std::function<void(const RequestRecord&)>& visit) const override;
 

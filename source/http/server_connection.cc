@@ -54,6 +54,10 @@ void ServerConnection::SpeakHttp1() {
 
 void ServerConnection::SpeakHttp2() {
   codec_ = std::make_unique<H2ServerCodec>(static_cast<CodecHost&>(*this), manager_.h2_streams());
+  if (std::exchange(leaving_, false)) {  // in this protocol it cannot
+    draining_ = true;
+    manager_.OnTold();
+  }
   if (draining_) codec_->BeginDrain();
 }
 
@@ -104,6 +108,8 @@ std::string_view ServerConnection::StateName() const {
     case State::kOpen:
     case State::kIdleGrace:
       return codec_->stream_count() > 0 ? "busy" : "idle";
+    case State::kFrozen:
+      return "moving";
     case State::kFinishing:
       return "finishing";
     case State::kLingering:
@@ -180,6 +186,7 @@ void ServerConnection::OnRequest(ServerStream& stream, bool end_stream) {
 
 void ServerConnection::OnProgress(Expecting expecting) {
   if (cut_ || !open()) return;
+  if (leaving_ && codec_->at_rest()) manager_.OnRest(*this);
   const bool idle = expecting == Expecting::kFirstRequest || expecting == Expecting::kNextRequest;
   // A head has a fixed time to arrive in, from its first byte: a byte now and then does not extend
   // it (slowloris). Everything else starts anew whenever something moves.
@@ -195,7 +202,9 @@ void ServerConnection::OnProgress(Expecting expecting) {
   timer_.Set(limit == Duration::zero() ? kNever : loop().Now() + limit);
 }
 
-bool ServerConnection::ShouldAdviseClose() { return draining_ || manager_.ShouldAdviseClose(); }
+bool ServerConnection::ShouldAdviseClose() {
+  return draining_ || (!leaving_ && manager_.ShouldAdviseClose());
+}
 
 void ServerConnection::OnGoawaySent(std::string_view stage) {
   context_.CountGoaway(stage);
@@ -252,8 +261,11 @@ Duration ServerConnection::LimitFor(Expecting expecting) const {
 }
 
 void ServerConnection::OnTimer() {
-  EndSniffing();
+  if (state_ != State::kFrozen) EndSniffing();
   switch (state_) {
+    case State::kFrozen:
+      OnFrozenTimer();
+      break;
     case State::kHandshake:
       Close();
       break;
@@ -325,9 +337,14 @@ void ServerConnection::CutStreams(const StreamFilter& concerns, bool again) {
 }
 
 void ServerConnection::Cut() {
+  if (state_ == State::kFrozen && adopted_) Resume();
   cut_ = true;
   if (state_ == State::kHandshake) {
     Close();
+    return;
+  }
+  if (state_ == State::kFrozen) {  // what becomes of it is not for us to say, for so long
+    timer_.Set(loop().Now() + options().timeouts.linger);
     return;
   }
   EndSniffing();

@@ -15,6 +15,13 @@
 //     |                  kLingering ---- the client closes, or the bound ----> kClosed
 //     +---- Drop, error ------------------------------------------------------> kClosed
 //
+// Instead of being told, a connection may be let go into another process (Leave): as soon as it is
+// at rest it is frozen there and thaws here or is forgotten. One that comes from another process
+// begins frozen.
+//
+//   kOpen --Freeze--> kFrozen --Thaw--> kOpen (told)
+//                        \----- OnMoved -----> kClosed
+//
 // Which protocol is spoken is known when TLS has agreed on it (ALPN), or, on cleartext, from the
 // first bytes: HTTP/2 begins with a preface that no HTTP/1.1 request begins with (RFC 9113 3.3).
 //
@@ -23,17 +30,20 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "base/gate.h"
 #include "base/intrusive_list.h"
 #include "base/timer_queue.h"
 #include "sluice/codec.h"
+#include "sluice/moved_connection.h"
 #include "sluice/transport.h"
 
 namespace sluice {
 
 class ConnectionManager;
 struct ListenerContext;
+struct MovedState;
 
 struct ConnectionTag {};
 struct SweepTag {};
@@ -62,6 +72,22 @@ class ServerConnection final : public Deferred,
   // one at a time; `again`: see ServerCodec::CutStreams.
   void CutStreams(const StreamFilter& concerns, bool again);
 
+  // In server_connection_move.cc.
+  // It is to be moved instead of being told: the manager is asked to do so whenever the connection
+  // comes to rest. False, and nothing is changed, where that is not possible.
+  bool Leave();
+  bool leaving() const { return leaving_; }
+  // Leave is taken back.
+  void Stay() { leaving_ = false; }
+  bool at_rest() const { return open() && codec_->at_rest(); }
+  // Freezes a connection that is leaving and says what it is; nothing when that is not possible now.
+  std::optional<MovedConnection> Freeze();
+  // The other process does not go on with it, or does.
+  void Thaw();
+  void OnMoved();
+  // Instead of Start: goes on with what another process has frozen, in the next turn of the loop.
+  void Adopt(const MovedState& state);
+
   const ListenerContext& context() const { return context_; }
   const ServerCodec& codec() const { return *codec_; }
   const DownstreamInfo& info() const { return info_; }
@@ -70,11 +96,19 @@ class ServerConnection final : public Deferred,
   TimePoint accepted_at() const { return accepted_at_; }
   uint64_t requests() const { return requests_; }  // begun on it
 
-  // For /connections: "handshake", "idle", "busy", "finishing", "lingering".
+  // For /connections: "handshake", "idle", "busy", "moving", "finishing", "lingering".
   std::string_view StateName() const;
 
  private:
-  enum class State : uint8_t { kHandshake, kOpen, kIdleGrace, kFinishing, kLingering, kClosed };
+  enum class State : uint8_t {
+    kHandshake,
+    kOpen,
+    kIdleGrace,
+    kFrozen,
+    kFinishing,
+    kLingering,
+    kClosed,
+  };
 
   // TransportEvents
   void OnData(std::string_view bytes) override;
@@ -103,6 +137,9 @@ class ServerConnection final : public Deferred,
   void SpeakHttp2();
   void Sniff(std::string_view bytes);
   void EndSniffing();
+  void OnFrozenTimer();
+  void Resume();
+  void GiveUp();
   bool open() const { return state_ == State::kOpen || state_ == State::kIdleGrace; }
 
   void OnTimer();
@@ -120,12 +157,15 @@ class ServerConnection final : public Deferred,
   Timer timer_;
   Gate::Pass pass_;
   TimePoint accepted_at_;
+  TimePoint limit_ = kNever;  // of the wait in which another process has frozen it
   uint64_t requests_ = 0;
   size_t untaken_at_last_look_ = 0;
   State state_ = State::kOpen;
   Expecting expecting_ = Expecting::kNothing;
   bool sniffing_ = false;  // the first bytes will tell the protocol
   uint8_t sniffed_ = 0;    // bytes of HTTP/2's preface that came and were held back
+  bool leaving_ = false;
+  bool adopted_ = false;  // and not resumed yet
   bool draining_ = false;
   bool cut_ = false;
   bool eof_ = false;

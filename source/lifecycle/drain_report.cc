@@ -156,6 +156,7 @@ std::string DrainReportJson(const DrainReport& report, int indent) {
         InFlightJson(report.in_flight_at_start, report.in_flight_at_start_by_route);
     json["finished"] = report.progress.finished;
     json["told"] = report.progress.told;
+    json["moved"] = report.progress.moved;
     json["long_lived"] = {{"told", report.progress.streams_told},
                           {"left", report.progress.streams_left},
                           {"lost", report.progress.streams_lost}};

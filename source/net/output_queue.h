@@ -19,6 +19,9 @@ class OutputQueue {
   // True when bytes wait for the kernel: writability must be watched.
   bool waiting() const { return !kept_.empty(); }
 
+  // After a Send, all there is. Valid until the next call that is not const.
+  std::string_view kept() const { return kept_.view(); }
+
   // `bytes` is lent until the next Send.
   void Add(std::string_view bytes);
 

@@ -40,7 +40,7 @@ size_t SocketTransport::untaken_bytes() const {
 }
 
 void SocketTransport::FlushNow() {
-  if (!output_ || closed()) return;
+  if (!output_ || closed() || frozen_) return;
   Send();
   // The caller sees these bytes wait, and the peer may make room for them before the dispatch ends:
   // then too somebody has to be told that they left.
@@ -131,6 +131,23 @@ bool SocketTransport::HasUnreadInput() {
   return got >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
 }
 
+std::optional<FrozenTransport> SocketTransport::Freeze() {
+  const bool whole = read_side_ == Side::kOpen && write_side_ == Side::kOpen;
+  if (closed() || frozen_ || !whole) return std::nullopt;
+  FlushNow();
+  if (write_error_ != 0) return std::nullopt;
+  frozen_ = true;
+  Flushable::Unlink();
+  UpdateInterest();
+  return FrozenTransport{fd_.get(), std::string(output_ ? output_->kept() : std::string_view())};
+}
+
+void SocketTransport::Thaw() {
+  if (!std::exchange(frozen_, false) || closed()) return;
+  loop_.FlushLater(*this);
+  UpdateInterest();
+}
+
 std::string SocketTransport::LocalAddress() const {
   SocketAddress address;
   if (closed() || getsockname(fd_.get(), address.data(), address.length_out()) != 0) return {};
@@ -192,8 +209,8 @@ void SocketTransport::Fail(int error) {
 
 void SocketTransport::UpdateInterest() {
   if (!watcher_) return;
-  watcher_->Want({.read = !reading_paused_ && read_side_ == Side::kOpen,
-                  .write = output_ && output_->waiting() && write_error_ == 0});
+  watcher_->Want({.read = !reading_paused_ && read_side_ == Side::kOpen && !frozen_,
+                  .write = output_ && output_->waiting() && write_error_ == 0 && !frozen_});
 }
 
 }  // namespace sluice

@@ -32,6 +32,8 @@ class SocketTransport final : public Transport, private FdEvents, private Flusha
   void PauseReading() override;
   void ResumeReading() override;
   bool HasUnreadInput() override;
+  std::optional<FrozenTransport> Freeze() override;
+  void Thaw() override;
   std::string PeerAddress() const override { return peer_; }
   std::string LocalAddress() const override;
 
@@ -65,6 +67,7 @@ class SocketTransport final : public Transport, private FdEvents, private Flusha
   Side write_side_ = Side::kOpen;
   Promise promise_ = Promise::kNothing;
   bool reading_paused_ = false;
+  bool frozen_ = false;
 };
 
 }  // namespace sluice

@@ -39,6 +39,7 @@ void DrainProgress::Add(const DrainProgress& other) {
   finished += other.finished;
   told += other.told;
   AddTo(cut, other.cut);
+  moved += other.moved;
   streams_told += other.streams_told;
   streams_left += other.streams_left;
   streams_lost += other.streams_lost;

@@ -32,6 +32,8 @@ std::string_view StreamEndName(StreamEnd end) {
       return "upstream_failed";
     case StreamEnd::kCut:
       return "cut";
+    case StreamEnd::kMoved:
+      return "moved";
   }
   return "";
 }

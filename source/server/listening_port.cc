@@ -40,6 +40,7 @@ ListeningPort::ListeningPort(const ListenerConfig& config, const Snapshot::Liste
           "Times a connection met the limit: it was made to wait, or answered 503.",
           {{"listener", config.name}})),
       tls_(compiled.tls),
+      adopter_(services.loop),
       retry_(services.loop.timers(), Delegate::Bind<&ListeningPort::OnRetry>(this)) {
   MetricCell& accept_errors = services.shard.Counter(
       "sluice_accept_errors_total", "accept4 failed: out of descriptors or memory.",
@@ -90,6 +91,18 @@ void ListeningPort::Pause() {
 void ListeningPort::Resume() {
   if (held_) return;
   for (const auto& listener : listeners_) listener->Resume();
+}
+
+Result<void> ListeningPort::Adopt(const MovedConnection& moved) {
+  if (tls_ != nullptr) return Fail("the listener " + context_.name + " has TLS");
+  if (stopping_) return Fail("the listener " + context_.name + " does not accept");
+  if (!TryTake()) return Fail("the connection limit is reached");
+  Result<void> adopted = connections_.Adopt(moved, context_, adopter_);
+  if (!adopted) {
+    budgets_.process.Return();
+    budgets_.listener.Return();
+  }
+  return adopted;
 }
 
 void ListeningPort::StopAccepting() {

@@ -13,6 +13,7 @@
 #include "base/budget.h"
 #include "http/connection_manager.h"
 #include "net/listener.h"
+#include "net/socket_adopter.h"
 #include "net/tls_transport.h"
 #include "proxy/proxy.h"
 #include "server/snapshot.h"
@@ -56,6 +57,9 @@ class ListeningPort {
   // For connections from now on; only where there is TLS already.
   void SetTls(std::shared_ptr<const TlsServerContext> context) { tls_ = std::move(context); }
 
+  // Takes a connection that comes from another process: see ConnectionManager::Adopt.
+  Result<void> Adopt(const MovedConnection& moved);
+
   // Empties the accept queue into the connection manager, then closes the socket.
   void StopAccepting();
 
@@ -96,6 +100,7 @@ class ListeningPort {
   MetricCell& over_limit_;
   std::shared_ptr<const TlsServerContext> tls_;  // null: cleartext
   std::optional<TlsHandshakeMetrics> tls_metrics_;
+  SocketAdopter adopter_;
   Timer retry_;
   // Accepted just as another worker took the last place: the head of the queue, so to speak.
   // Nothing of it is read until there is a place.

@@ -78,6 +78,13 @@ Dialer& Worker::DialerFor(size_t cluster, MetricShard& shard) {
   return secure_dialers_.back()->dialer;
 }
 
+Result<void> Worker::Adopt(const MovedConnection& moved) {
+  for (const auto& port : ports_) {
+    if (port->name() == moved.listener) return port->Adopt(moved);
+  }
+  return Fail("there is no listener " + moved.listener);
+}
+
 void Worker::SetTls(size_t listener, std::shared_ptr<const TlsServerContext> context) {
   ports_[listener]->SetTls(std::move(context));
 }

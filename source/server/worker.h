@@ -61,8 +61,8 @@ class Worker {
   void AcceptAgain();
   void LetGoOfSockets();
   // Live connections, on either side (sluice/moved_connection.h).
-  Result<void> Adopt(const MovedConnection&) { return Fail("no"); }
-  void MoveTo(ConnectionMover*) {}
+  Result<void> Adopt(const MovedConnection& moved);
+  void MoveTo(ConnectionMover* mover) { connections_.MoveTo(mover); }
   // The listening sockets once more, worker thread only.
   std::vector<OwnedSocket> DuplicateSockets() const;
 

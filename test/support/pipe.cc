@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <utility>
 
 namespace sluice {
@@ -46,6 +47,7 @@ struct Pipe::Wire : std::enable_shared_from_this<Pipe::Wire> {
   }
 
   bool Listening(int end) const { return ends[end] != nullptr && !ends[end]->closed_; }
+  bool Held(int end) const { return holders[end] > 0; }
 
   // Runs `event` for an end that is still there, with its transport protected from destruction.
   template <typename Call>
@@ -58,7 +60,7 @@ struct Pipe::Wire : std::enable_shared_from_this<Pipe::Wire> {
   void ScheduleArrival(int from) {
     Lane& lane = lanes[from];
     const bool something = !lane.in_transit.empty() || (lane.fin_sent && !lane.fin_arrived);
-    const bool room = !Listening(1 - from) || lane.arrived.size() < faults.socket_buffer;
+    const bool room = !Held(1 - from) || lane.arrived.size() < faults.socket_buffer;
     if (dead || lane.arrival_scheduled || !something || !room) return;
     lane.arrival_scheduled = true;
     Duration wait = Delay();
@@ -74,7 +76,7 @@ struct Pipe::Wire : std::enable_shared_from_this<Pipe::Wire> {
     Lane& lane = lanes[from];
     lane.arrival_scheduled = false;
     if (dead) return;
-    if (!Listening(to)) {
+    if (!Held(to)) {
       // Data for a closed socket is answered by a reset; its FIN alone is not.
       const bool data = !lane.in_transit.empty();
       lane.in_transit.Clear();
@@ -100,7 +102,7 @@ struct Pipe::Wire : std::enable_shared_from_this<Pipe::Wire> {
       return;
     }
     ScheduleArrival(from);
-    ends[to]->ScheduleRead();
+    if (Listening(to)) ends[to]->ScheduleRead();
     if (Listening(from) && !ends[from]->queue_.empty()) ends[from]->ScheduleWritable();
   }
 
@@ -112,7 +114,11 @@ struct Pipe::Wire : std::enable_shared_from_this<Pipe::Wire> {
 
   void SendReset(int to) {
     loop.After(Delay(), [self = shared_from_this(), to] {
-      if (self->Listening(to)) self->ends[to]->Break(ECONNRESET);
+      if (self->Listening(to)) {
+        self->ends[to]->Break(ECONNRESET);
+      } else {
+        self->pending_error[to] = ECONNRESET;
+      }
     });
   }
 
@@ -121,6 +127,8 @@ struct Pipe::Wire : std::enable_shared_from_this<Pipe::Wire> {
   Random random;
   Pipe* ends[2] = {nullptr, nullptr};
   bool in_event[2] = {false, false};
+  int holders[2] = {1, 1};  // transports and descriptors, of all processes
+  int pending_error[2] = {0, 0};
   Lane lanes[2];
   std::shared_ptr<PipeAccount> accounts[2] = {std::make_shared<PipeAccount>(),
                                               std::make_shared<PipeAccount>()};
@@ -163,8 +171,9 @@ Pipe::Pipe(std::shared_ptr<Wire> wire, int index, std::string local_address,
       index_(index),
       local_address_(std::move(local_address)),
       peer_address_(std::move(peer_address)),
-      account_(*wire_->accounts[index]) {
-  wire_->ends[index_] = this;
+      account_(*wire_->accounts[index]),
+      pending_error_(wire_->pending_error[index]) {
+  if (wire_->ends[index_] == nullptr) wire_->ends[index_] = this;
 }
 
 Pipe::~Pipe() {
@@ -173,7 +182,59 @@ Pipe::~Pipe() {
     std::abort();
   }
   Close();
-  wire_->ends[index_] = nullptr;
+  if (wire_->ends[index_] == this) wire_->ends[index_] = nullptr;
+}
+
+// ---- descriptors
+
+std::map<int, Pipe::Held>& Pipe::Descriptors() {
+  static std::map<int, Held> descriptors;
+  return descriptors;
+}
+
+int Pipe::NewDescriptor(const Held& held) {
+  static int next = 1000;
+  Descriptors()[++next] = held;
+  return next;
+}
+
+int Pipe::Duplicate(int descriptor) {
+  const Held held = Descriptors().at(descriptor);
+  ++held.wire->holders[held.index];
+  return NewDescriptor(held);
+}
+
+void Pipe::CloseDuplicate(int descriptor) {
+  const Held held = Descriptors().at(descriptor);
+  const std::unique_ptr<Transport> last = Adopt(descriptor, {});
+  Descriptors().erase(descriptor);
+  --held.wire->holders[held.index];
+  last->Close();
+}
+
+std::unique_ptr<Transport> Pipe::Adopt(int descriptor, const std::string& peer) {
+  const auto found = Descriptors().find(descriptor);
+  if (found == Descriptors().end()) return nullptr;
+  const Held held = found->second;
+  ++held.wire->holders[held.index];
+  return std::unique_ptr<Transport>(new Pipe(held.wire, held.index, held.local, peer));
+}
+
+std::optional<FrozenTransport> Pipe::Freeze() {
+  if (closed_ || frozen_ || shut_ || account_.eof_seen || pending_error_ != 0) return std::nullopt;
+  Flush();
+  Unlink();
+  frozen_ = true;
+  descriptor_ = NewDescriptor({wire_, index_, local_address_});
+  return FrozenTransport{descriptor_, std::string(queue_.view())};
+}
+
+void Pipe::Thaw() {
+  if (!std::exchange(frozen_, false) || closed_) return;
+  Descriptors().erase(std::exchange(descriptor_, -1));
+  ScheduleRead();
+  ScheduleWritable();
+  if (pending_error_ != 0) ScheduleError();
 }
 
 Pipe::Lane& Pipe::outgoing() { return wire_->lanes[index_]; }
@@ -181,6 +242,7 @@ Pipe::Lane& Pipe::incoming() { return wire_->lanes[1 - index_]; }
 
 void Pipe::SetEvents(TransportEvents* events) {
   events_ = events;
+  wire_->ends[index_] = this;
   if (pending_error_ != 0) ScheduleError();
   ScheduleRead();
 }
@@ -212,7 +274,7 @@ void Pipe::ShutdownWrite() {
 }
 
 void Pipe::FlushNow() {
-  if (!closed_) Flush();
+  if (!closed_ && !frozen_) Flush();
 }
 
 void Pipe::Flush() {
@@ -250,7 +312,7 @@ void Pipe::ScheduleWritable() {
 
 void Pipe::OnWritableEvent() {
   writable_scheduled_ = false;
-  if (closed_) return;
+  if (closed_ || frozen_) return;
   Pump();
   const bool low_again = was_congested_ && queue_.size() <= kLowWatermark;
   const bool empty_again = had_to_wait_ && queue_.empty();
@@ -270,7 +332,7 @@ void Pipe::AnnounceWriteShut() {
 void Pipe::ScheduleRead() {
   const Lane& lane = incoming();
   const bool something = !lane.arrived.empty() || (lane.fin_arrived && !account_.eof_seen);
-  if (read_scheduled_ || closed_ || paused_ || events_ == nullptr || !something) return;
+  if (read_scheduled_ || closed_ || paused_ || frozen_ || events_ == nullptr || !something) return;
   read_scheduled_ = true;
   // Later, so that there is a time in which only HasUnreadInput knows.
   wire_->loop.After(Duration{}, [wire = wire_, index = index_] {
@@ -280,7 +342,7 @@ void Pipe::ScheduleRead() {
 
 void Pipe::OnReadEvent() {
   read_scheduled_ = false;
-  if (closed_ || paused_) return;
+  if (closed_ || paused_ || frozen_ || events_ == nullptr) return;
   Lane& lane = incoming();
   if (!lane.arrived.empty()) {
     const std::string_view taken = lane.arrived.view().substr(0, kReadSize);
@@ -312,7 +374,7 @@ void Pipe::Break(int error) {
   wire_->Kill();
   incoming().arrived.Clear();
   const bool looks = !paused_ || !queue_.empty() || !wire_->faults.hide_errors_while_paused;
-  if (events_ == nullptr || !looks) {
+  if (events_ == nullptr || frozen_ || !looks) {
     pending_error_ = error;
     return;
   }
@@ -325,6 +387,7 @@ void Pipe::Break(int error) {
 void Pipe::ScheduleError() {
   wire_->loop.After(Duration{}, [wire = wire_, index = index_] {
     if (!wire->Listening(index) || wire->ends[index]->pending_error_ == 0) return;
+    if (wire->ends[index]->frozen_) return;
     Pipe& pipe = *wire->ends[index];
     pipe.paused_ = false;
     pipe.Break(std::exchange(pipe.pending_error_, 0));
@@ -332,7 +395,7 @@ void Pipe::ScheduleError() {
 }
 
 void Pipe::SayGoodbye() {
-  if (account_.delivered_at_goodbye) return;
+  if (wire_->holders[index_] > 1 || account_.delivered_at_goodbye) return;
   account_.delivered_at_goodbye = account_.delivered;
   account_.unread_at_goodbye = incoming().arrived.size();
 }
@@ -343,6 +406,8 @@ void Pipe::CloseHere(bool reset) {
   gathered_.clear();
   gathered_bytes_ = 0;
   queue_.Clear();
+  if (descriptor_ >= 0) Descriptors().erase(descriptor_);
+  if (--wire_->holders[index_] > 0) return;  // it lives on
   account_.open = false;
   Lane& lane = outgoing();
   if (reset) {

@@ -5,6 +5,8 @@
 //     overwritten then. Code that keeps or frees a slice too early sends or reads garbage;
 //   - a closed end answers what still arrives with a reset, a close with unread input resets at
 //     once, and a reset destroys what the other side has not read yet (RFC 9112 9.6);
+//   - a frozen end has a descriptor, which may be duplicated and adopted as in another process: the
+//     connection ends when all who hold it have closed it;
 //   - PipeFaults adds what a seed decides: pieces down to one byte, delay, short writes, stalls and
 //     a reset in the middle.
 //
@@ -15,6 +17,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -24,6 +27,7 @@
 #include "base/byte_queue.h"
 #include "base/random.h"
 #include "base/time.h"
+#include "sluice/moved_connection.h"
 #include "sluice/transport.h"
 #include "support/sim_loop.h"
 
@@ -74,6 +78,12 @@ class Pipe final : public Transport, private Flushable {
                    const std::string& client_address = "10.0.0.1:40000",
                    const std::string& server_address = "10.0.0.2:80");
 
+  // What the kernel does when a descriptor is passed to another process and closed there.
+  static int Duplicate(int descriptor);
+  static void CloseDuplicate(int descriptor);
+  // A transport that holds the connection of `descriptor` once more.
+  static std::unique_ptr<Transport> Adopt(int descriptor, const std::string& peer);
+
   ~Pipe() override;
 
   void SetEvents(TransportEvents* events) override;
@@ -87,12 +97,21 @@ class Pipe final : public Transport, private Flushable {
   void PauseReading() override { paused_ = true; }
   void ResumeReading() override;
   bool HasUnreadInput() override;
+  std::optional<FrozenTransport> Freeze() override;
+  void Thaw() override;
   std::string PeerAddress() const override { return peer_address_; }
   std::string LocalAddress() const override { return local_address_; }
 
  private:
   struct Lane;
   struct Wire;
+  struct Held {
+    std::shared_ptr<Wire> wire;
+    int index;
+    std::string local;
+  };
+  static std::map<int, Held>& Descriptors();
+  static int NewDescriptor(const Held& held);
   static constexpr size_t kReadSize = 64 * 1024;
 
   Pipe(std::shared_ptr<Wire> wire, int index, std::string local_address, std::string peer_address);
@@ -120,14 +139,23 @@ class Pipe final : public Transport, private Flushable {
   std::vector<std::string_view> gathered_;  // lent to us until the end of the dispatch
   size_t gathered_bytes_ = 0;
   ByteQueue queue_;  // what the kernel did not take
-  int pending_error_ = 0;
+  int& pending_error_;
+  int descriptor_ = -1;
   bool was_congested_ = false;
   bool had_to_wait_ = false;  // bytes outlived the dispatch they were written in
   bool paused_ = false;
+  bool frozen_ = false;
   bool closed_ = false;
   bool shut_ = false;
   bool writable_scheduled_ = false;
   bool read_scheduled_ = false;
+};
+
+class PipeAdopter final : public TransportAdopter {
+ public:
+  std::unique_ptr<Transport> Adopt(int descriptor, const std::string& peer) override {
+    return Pipe::Adopt(descriptor, peer);
+  }
 };
 
 }  // namespace sluice

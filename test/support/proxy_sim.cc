@@ -31,19 +31,6 @@ ListenerConfig MakeListener(const ProxySimOptions& options) {
   return listener;
 }
 
-// Made by what makes it in the process, so that every option means what it means there.
-std::shared_ptr<const Snapshot> MakeSnapshot(const ProxySimOptions& options) {
-  Config config;
-  config.listeners = {MakeListener(options)};
-  config.clusters = {options.cluster};
-  ClusterConfig& cluster = config.clusters[0];
-  cluster.name = "origin";
-  cluster.endpoints = {{cluster.protocol == UpstreamProtocol::kHttp2 ? "h2.origin" : "origin", 1}};
-  config.drain = options.drain;
-  config.access_log.enabled = false;
-  return BuildSnapshot(std::move(config)).value();
-}
-
 // Thousands of drains would fill the terminal with their phases.
 void QuietLog() {
   static const bool once = [] {
@@ -56,6 +43,19 @@ void QuietLog() {
 
 }  // namespace
 
+// Made by what makes it in the process, so that every option means what it means there.
+std::shared_ptr<const Snapshot> MakeSimSnapshot(const ProxySimOptions& options) {
+  Config config;
+  config.listeners = {MakeListener(options)};
+  config.clusters = {options.cluster};
+  ClusterConfig& cluster = config.clusters[0];
+  cluster.name = "origin";
+  cluster.endpoints = {{cluster.protocol == UpstreamProtocol::kHttp2 ? "h2.origin" : "origin", 1}};
+  config.drain = options.drain;
+  config.access_log.enabled = false;
+  return BuildSnapshot(std::move(config)).value();
+}
+
 void ProxySim::CountingDrainable::BeginDrain(const DrainOrder& order,
                                              std::function<void()> on_done) {
   ++begun;
@@ -67,7 +67,7 @@ void ProxySim::CountingDrainable::BeginDrain(const DrainOrder& order,
 
 ProxySim::ProxySim(uint64_t seed, const ProxySimOptions& options)
     : loop(seed, options.tie_break),
-      snapshot_(MakeSnapshot(options)),
+      snapshot_(MakeSimSnapshot(options)),
       shard_(metrics_.AddShard()),
       websocket_metrics_(shard_, "main"),
       websockets_(options.limits.websockets),

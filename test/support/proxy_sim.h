@@ -46,6 +46,9 @@ struct ProxySimOptions {
   DrainConfig drain;
 };
 
+// What such a proxy is configured as.
+std::shared_ptr<const Snapshot> MakeSimSnapshot(const ProxySimOptions& options);
+
 // One line of the request log.
 struct SimLogEntry {
   std::string peer;
