@@ -103,8 +103,8 @@ class ServerCodec {
   // end without its connection: the host then cuts that.
   virtual bool CutStreams(const StreamFilter& concerns, bool again) = 0;
 
-  // The connection may be moved into another process when this one lets go of it: where the protocol
-  // allows it at all, and at this moment.
+  // The connection may be moved into another process when this one lets go of it: where the
+  // protocol allows it at all, and at this moment.
   virtual bool can_move() const { return false; }
   virtual bool at_rest() const { return false; }
 

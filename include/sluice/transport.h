@@ -112,9 +112,9 @@ class Transport : public Deferred {
   // idle connection is half-closed or reused. One system call.
   virtual bool HasUnreadInput() = 0;
 
-  // Stands still: what was written is given to the kernel as far as it goes, and from then on nothing
-  // is read or sent and no event comes, until Thaw or Close. Nothing where there is no descriptor
-  // that another process could go on with (TLS), or an end or an error was seen.
+  // Stands still: what was written is given to the kernel as far as it goes, and from then on
+  // nothing is read or sent and no event comes, until Thaw or Close. Nothing where there is no
+  // descriptor that another process could go on with (TLS), or an end or an error was seen.
   virtual std::optional<FrozenTransport> Freeze() { return std::nullopt; }
   virtual void Thaw() {}
 

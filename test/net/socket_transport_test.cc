@@ -4,13 +4,17 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <functional>
+#include <memory>
 #include <string>
+#include <thread>
 
 #include "net/listen_socket.h"
 #include "net/listener.h"
 #include "net/socket_address.h"
+#include "net/socket_adopter.h"
 #include "net/socket_dialer.h"
 
 namespace sluice {
@@ -334,6 +338,72 @@ TEST(ListenSocketTest, ReplacesAStaleSocketFileButNotALivingOne) {
   ASSERT_TRUE(living) << living.error().message;
   EXPECT_FALSE(BindListenSockets(address, 8, 1));
   unlink(address.c_str() + 5);
+}
+
+TEST_F(SocketTransportTest, FrozenStandsStillAndThawsWhereItWas) {
+  Run([&] {
+    transport_->SetEvents(&owner_);
+    const auto frozen = transport_->Freeze();
+    ASSERT_TRUE(frozen);
+    EXPECT_EQ(frozen->unsent, "");
+    EXPECT_FALSE(transport_->Freeze()) << "twice";
+    ASSERT_EQ(send(peer_.get(), "abc", 3, 0), 3);
+    loop_.Post([&] {
+      EXPECT_EQ(owner_.data, "");
+      owner_.on_data = Stop();
+      transport_->Thaw();
+    });
+  });
+  EXPECT_EQ(owner_.data, "abc");
+}
+
+TEST_F(SocketTransportTest, AnotherGoesOnWithAFrozenOne) {
+  Owner next;
+  std::unique_ptr<Transport> adopted;
+  std::string sent;
+  std::thread reader;
+  Run([&] {
+    transport_->SetEvents(&owner_);
+    // More than the kernel takes, so that some is unsent.
+    sent.assign(8 * 1024 * 1024, 'x');
+    transport_->Write(sent);
+    const auto frozen = transport_->Freeze();
+    ASSERT_TRUE(frozen);
+    EXPECT_FALSE(frozen->unsent.empty());
+    SocketAdopter adopter(loop_);
+    adopted = adopter.Adopt(frozen->descriptor, "somebody");
+    ASSERT_NE(adopted, nullptr);
+    EXPECT_EQ(adopted->PeerAddress(), "somebody");
+    char* const unsent = loop_.Scratch(frozen->unsent.size());
+    std::copy(frozen->unsent.begin(), frozen->unsent.end(), unsent);
+    adopted->Write({unsent, frozen->unsent.size()});
+    adopted->SetEvents(&next);
+    transport_->Close();  // which the peer must not see
+    next.on_writable = Stop();
+    reader = std::thread([this, &sent] {
+      std::string got(sent.size(), '\0');
+      EXPECT_EQ(recv(peer_.get(), got.data(), got.size(), MSG_WAITALL),
+                static_cast<ssize_t>(got.size()));
+      EXPECT_EQ(got, sent);
+    });
+  });
+  reader.join();
+  ASSERT_EQ(send(peer_.get(), "abc", 3, 0), 3);
+  next.on_data = Stop();
+  Run([] {});
+  EXPECT_EQ(next.data, "abc");
+  EXPECT_EQ(owner_.data, "");
+  EXPECT_EQ(owner_.error, 0);
+}
+
+TEST(SocketAdopter, TakesConnectedStreamsOnly) {
+  UvLoop loop(1);
+  SocketAdopter adopter(loop);
+  EXPECT_EQ(adopter.Adopt(-1, "x"), nullptr);
+  const Fd datagram(socket(AF_INET, SOCK_DGRAM, 0));
+  EXPECT_EQ(adopter.Adopt(datagram.get(), "x"), nullptr);
+  const Fd file(open("/dev/null", O_RDONLY));
+  EXPECT_EQ(adopter.Adopt(file.get(), "x"), nullptr);
 }
 
 }  // namespace

@@ -2,8 +2,10 @@
 // had happened.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "support/proxy_sim.h"
 #include "support/sim_generation.h"
@@ -11,6 +13,7 @@
 namespace sluice {
 namespace {
 
+using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
@@ -109,6 +112,84 @@ TEST(ConnectionMove, HalfOfAPrefaceIsStillOne) {
     restart.sim.loop.RunFor(seconds(1));
     EXPECT_TRUE(client->responses().empty() || client->responses()[0].status != 400);
   }
+}
+
+TEST(ConnectionMove, ABusyOneGoesWhenItsResponseIsOver) {
+  Restart restart;
+  const auto client = restart.sim.Connect();
+  client->Request("GET", "/hold");
+  ASSERT_TRUE(restart.sim.Until([&] { return restart.sim.held() == 1; }));
+  restart.Begin();
+  restart.sim.loop.RunFor(seconds(2));
+  EXPECT_EQ(restart.mover.asked, 0u);
+  restart.sim.Release();
+  ASSERT_TRUE(restart.UntilExited());
+  EXPECT_EQ(client->answered(), 1u);
+  EXPECT_EQ(restart.sim.Progress().finished, 1u);
+  client->Request("GET", "/fast");
+  ASSERT_TRUE(restart.sim.Until([&] { return client->answered() == 2; }));
+  ExpectUntouched(*client);
+}
+
+TEST(ConnectionMove, NoMoreAreMovedWhenTheMoverIsGone) {
+  Restart restart;
+  const auto busy = restart.sim.Connect();
+  busy->Request("GET", "/hold");
+  ASSERT_TRUE(restart.sim.Until([&] { return restart.sim.held() == 1; }));
+  restart.Begin();
+  restart.sim.loop.RunFor(seconds(1));
+  restart.sim.connections.MoveTo(nullptr);
+  restart.sim.Release();
+  ASSERT_TRUE(restart.UntilExited());
+  restart.sim.loop.RunFor(seconds(1));
+  EXPECT_EQ(restart.mover.asked, 0u);
+  EXPECT_EQ(busy->answered(), 1u);
+  EXPECT_EQ(busy->state(), SimClient::State::kEnded);
+  EXPECT_EQ(restart.sim.Progress().told, 1u);
+}
+
+TEST(ConnectionMove, ALateRefusalFindsARequestThatCameMeanwhile) {
+  Restart restart;
+  const auto client = IdleClient(restart.sim);
+  restart.mover.refuse_chance = 1;
+  restart.mover.most_answer = seconds(2);
+  restart.Begin();
+  restart.sim.loop.RunFor(microseconds(500));
+  ASSERT_EQ(restart.mover.asked, 1u);
+  client->Request("GET", "/fast?second");
+  ASSERT_TRUE(restart.UntilExited());
+  ASSERT_TRUE(restart.sim.Until([&] { return client->answered() == 2; }));
+  EXPECT_EQ(client->error(), 0);
+  EXPECT_TRUE(client->told_to_close());
+}
+
+TEST(ConnectionMove, WithoutAnAnswerTheDeadlineEndsTheWait) {
+  Restart restart;
+  const auto client = IdleClient(restart.sim);
+  restart.mover.lose_answer_chance = 1;
+  restart.Begin();
+  ASSERT_TRUE(restart.UntilExited());
+  EXPECT_EQ(restart.sim.Progress().cut_total(), 0u);
+  // It went, whatever the old process knows of it.
+  client->Request("GET", "/fast?second");
+  ASSERT_TRUE(restart.sim.Until([&] { return client->answered() == 2; }));
+  ExpectUntouched(*client);
+}
+
+TEST(ConnectionMove, ManyMoveWithoutALongWaitForAny) {
+  Restart restart;
+  restart.mover.most_answer = milliseconds(1);
+  std::vector<std::unique_ptr<SimClient>> clients;
+  for (int i = 0; i < 1000; ++i) clients.push_back(IdleClient(restart.sim));
+  restart.Begin();
+  ASSERT_TRUE(restart.UntilExited());
+  EXPECT_EQ(restart.mover.taken, 1000u);
+  for (const auto& client : clients) client->Request("GET", "/fast?second");
+  ASSERT_TRUE(restart.sim.Until([&] {
+    return std::all_of(clients.begin(), clients.end(),
+                       [](const auto& client) { return client->answered() == 2; });
+  }));
+  for (const auto& client : clients) ExpectUntouched(*client);
 }
 
 TEST(ConnectionMove, ARefusedOneIsToldAsByAnyDrain) {
