@@ -189,6 +189,8 @@ void HandOver::OnReady() {
   hooks_.stop_accepting([this, attempt = attempt_] {
     if (attempt != attempt_ || state_ != State::kStopping) return;
     state_ = State::kStopped;
+    // Whoever asks the new process finds no less than this one has told.
+    SendCounters(hooks_.counters());
     channel_->Send(Type(HandOverMessage::kStopped), {});
   });
 }
@@ -213,7 +215,7 @@ void HandOver::OnTimer() {
       timer_.Set(loop_.Now() + kCountersEvery);
       return;
     default:
-      if (!failure_.empty()) return Fail(failure_);
+      if (!failure_.empty()) return Fail(std::exchange(failure_, {}));
       RefuseAndFail("the new process was not ready within restart.timeout");
   }
 }
@@ -254,7 +256,8 @@ void HandOver::RefuseAndFail(const std::string& why) {
   if (state_ == State::kStopped) {
     // It has been told to accept, and it may. There must not be two of us: its end is awaited.
     LogEvent(Level::kError, "hand_over_killed", {{"pid", successor_}, {"error", why}});
-    kill(successor_, SIGKILL);
+    // 0: it is in a pid namespace of its own, out of reach; to kill(2) it would mean us.
+    if (successor_ > 0) kill(successor_, SIGKILL);
     timer_.Set(loop_.Now() + options_.timeout);
     return;
   }

@@ -8,7 +8,7 @@
 //    | <--------------- kComplete  |
 //    | adopts, verifies, warms up  |
 //    | kReady -------------------> |  stops accepting
-//    | <---------------- kStopped  |  from here on only the end of the new one takes it back
+//    | <- kCounters ... kStopped   |  from here on only the end of the new one takes it back
 //    | accepts                     |
 //    | kAccepting ---------------> |  drains
 //    | <------------------- kMove  |  for each live connection that can go

@@ -101,7 +101,8 @@ void Takeover::OnFrame(FdChannel::Frame frame) {
     auto keys = DecodeTicketKeys(frame.payload);
     if (!keys) return Fail(keys.error().message);
     inheritance_.ticket_keys.push_back(std::move(*keys));
-  } else if (type == HandOverMessage::kCounters && (receiving || state_ == State::kAccepting)) {
+  } else if (type == HandOverMessage::kCounters &&
+             (receiving || state_ == State::kReady || state_ == State::kAccepting)) {
     counters_ += frame.payload;
     if (counters_.size() > kMostCounters) Fail("the other process sends too many counters");
   } else if (type == HandOverMessage::kComplete && receiving) {
@@ -109,6 +110,7 @@ void Takeover::OnFrame(FdChannel::Frame frame) {
   } else if (type == HandOverMessage::kStopped && state_ == State::kReady) {
     timer_.Stop();
     state_ = State::kAccepting;
+    if (!counters_.empty()) hooks_.on_counters(std::exchange(counters_, {}));
     std::exchange(accept_now_, nullptr)({});
   } else if (type == HandOverMessage::kMove && state_ == State::kAccepting) {
     OnMove(std::move(frame));
@@ -196,10 +198,10 @@ void Takeover::OnChannelClosed(const std::string& why) {
   LogEvent(Level::kWarning, "predecessor_died", {{"pid", predecessor_}});
   timer_.Stop();
   state_ = State::kOver;
-  // Sockets of an incomplete account would take connections that nobody accepts.
   if (received_) {
-    inheritance_ = {};
-    std::exchange(received_, nullptr)(std::optional<Inheritance>());
+    // Sockets that have come are bound, so that nobody else could; whole or not, they are taken.
+    auto come = offered_ ? std::optional<Inheritance>(std::move(inheritance_)) : std::nullopt;
+    std::exchange(received_, nullptr)(std::move(come));
   }
   if (accept_now_) std::exchange(accept_now_, nullptr)({});
 }

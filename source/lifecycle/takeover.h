@@ -64,8 +64,8 @@ class Takeover final : private FdChannel::Events {
   Takeover(const Takeover&) = delete;
   Takeover& operator=(const Takeover&) = delete;
 
-  // Asks for everything. `then` is called once: nothing inherited when the old process has died
-  // before all was here; an error when it lives and refuses, or is silent.
+  // Asks for everything. `then` is called once: what has come until then, or nothing, when the old
+  // process has died before all was here; an error when it lives and refuses, or is silent.
   void Receive(std::function<void(Result<std::optional<Inheritance>>)> then);
 
   // Everything is prepared. `then` is called once: accept now; or an error, and the process must

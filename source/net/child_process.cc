@@ -10,7 +10,14 @@ struct ChildProcess::Handle {
   uv_process_t process;
   UvLoop* loop;
   OnExit on_exit;
+  bool killed = false;
   bool ended = false;
+  bool orphaned = false;  // closes itself
+
+  void Close() {
+    uv_close(reinterpret_cast<uv_handle_t*>(&process),
+             [](uv_handle_t* handle) { delete static_cast<Handle*>(handle->data); });
+  }
 };
 
 Result<std::unique_ptr<ChildProcess>> ChildProcess::Start(UvLoop& loop, const Program& program,
@@ -46,6 +53,7 @@ Result<std::unique_ptr<ChildProcess>> ChildProcess::Start(UvLoop& loop, const Pr
   options.exit_cb = [](uv_process_t* process, int64_t code, int signal) {
     auto* const self = static_cast<Handle*>(process->data);
     self->ended = true;
+    if (self->orphaned) return self->Close();
     UvLoop::Dispatch dispatch(*self->loop);
     if (!self->on_exit) return;
     self->on_exit(signal != 0 ? "signal " + std::to_string(signal)
@@ -63,14 +71,17 @@ Result<std::unique_ptr<ChildProcess>> ChildProcess::Start(UvLoop& loop, const Pr
 
 ChildProcess::~ChildProcess() {
   handle_->on_exit = nullptr;
-  uv_close(reinterpret_cast<uv_handle_t*>(&handle_->process),
-           [](uv_handle_t* handle) { delete static_cast<Handle*>(handle->data); });
+  // libuv waits for the end of a process only while there is a handle: without one that was killed
+  // would stay a zombie. It ends in a moment.
+  handle_->orphaned = handle_->killed && !handle_->ended;
+  if (!handle_->orphaned) handle_->Close();
 }
 
 int ChildProcess::pid() const { return handle_->process.pid; }
 
 void ChildProcess::Kill() {
-  if (!handle_->ended) uv_process_kill(&handle_->process, SIGKILL);
+  if (handle_->ended) return;
+  handle_->killed = uv_process_kill(&handle_->process, SIGKILL) == 0;
 }
 
 }  // namespace sluice

@@ -28,7 +28,7 @@ class ChildProcess {
   static Result<std::unique_ptr<ChildProcess>> Start(UvLoop& loop, const Program& program,
                                                      OnExit on_exit);
 
-  // The program goes on, and nothing is heard of it any more.
+  // The program goes on, unless it was killed, and nothing is heard of it any more.
   ~ChildProcess();
   ChildProcess(const ChildProcess&) = delete;
   ChildProcess& operator=(const ChildProcess&) = delete;

@@ -46,7 +46,7 @@ void SetOptions(const Fd& fd, const SocketAddress& address) {
   }
 }
 
-Result<Fd> BindOne(const SocketAddress& address, const std::string& text, uint32_t backlog) {
+Result<Fd> BindOne(const SocketAddress& address, const std::string& text) {
   Fd fd(socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return BindError(text, "socket", errno);
   if (address.is_unix()) {
@@ -55,7 +55,6 @@ Result<Fd> BindOne(const SocketAddress& address, const std::string& text, uint32
     SetOptions(fd, address);
   }
   if (bind(fd.get(), address.data(), address.length()) != 0) return BindError(text, "bind", errno);
-  if (listen(fd.get(), static_cast<int>(backlog)) != 0) return BindError(text, "listen", errno);
   return fd;
 }
 
@@ -131,7 +130,9 @@ Result<SharedListenSockets> AdoptListenSockets(std::vector<Fd> sockets, const st
     // A socket of its own, where they are of the kind that shares a port; otherwise one of theirs.
     const auto address = SocketAddress::Parse(shared.address);
     if (address && !address->is_unix()) {
-      if (auto fd = BindOne(*address, shared.address, backlog)) {
+      // Not listening: it would get its share of the connections before anybody accepts them, and
+      // if the other process goes on, they would be lost with it.
+      if (auto fd = BindOne(*address, shared.address)) {
         shared.by_worker[i].push_back(std::move(*fd));
         continue;
       }
@@ -165,8 +166,9 @@ Result<ListenSockets> BindListenSockets(const std::string& text, uint32_t backlo
       if (!sockets.fds.back().valid()) return BindError(text, "dup", errno);
       continue;
     }
-    Result<Fd> fd = BindOne(address, text, backlog);
+    Result<Fd> fd = BindOne(address, text);
     if (!fd) return tl::unexpected(fd.error());
+    if (listen(fd->get(), static_cast<int>(backlog)) != 0) return BindError(text, "listen", errno);
     sockets.fds.push_back(std::move(*fd));
   }
   sockets.address = address.ToString();

@@ -28,8 +28,9 @@ struct SharedListenSockets {
 
 // `sockets`, at least one, listen already, or did; `address` as in the configuration is only for
 // messages and for workers that are more than the sockets: they get further ones by SO_REUSEPORT,
-// or where that is not possible share one. Fails when a descriptor is no stream socket that
-// listens, or when they are not bound to one address.
+// which are bound and do not listen yet (Listener::Listen), or where that is not possible share
+// one. Fails when a descriptor is no stream socket that listens, or when they are not bound to one
+// address.
 Result<SharedListenSockets> AdoptListenSockets(std::vector<Fd> sockets, const std::string& address,
                                                uint32_t backlog, size_t count);
 

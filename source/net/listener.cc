@@ -47,6 +47,11 @@ Listener::Listener(UvLoop& loop, Fd fd, OnAccept on_accept, MetricCell& accept_e
 
 Listener::~Listener() { watcher_.reset(); }
 
+bool Listener::Listen(uint32_t backlog) {
+  if (state_ == State::kStopped || state_ == State::kShut) return true;
+  return listen(fd_.get(), static_cast<int>(backlog)) == 0;
+}
+
 void Listener::Pause() {
   if (state_ == State::kStopped || state_ == State::kShut) return;
   state_ = State::kPaused;

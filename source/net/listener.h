@@ -21,10 +21,14 @@ class Listener final : private FdEvents {
  public:
   using OnAccept = std::function<void(std::unique_ptr<Transport>)>;
 
-  // Takes a listening, non-blocking socket. Accepts nothing before Resume. `accept_errors` counts
-  // failed accepts and must outlive the listener.
+  // Takes a non-blocking socket that listens, or will by Listen. Accepts nothing before Resume.
+  // `accept_errors` counts failed accepts and must outlive the listener.
   Listener(UvLoop& loop, Fd fd, OnAccept on_accept, MetricCell& accept_errors);
   ~Listener();
+
+  // Listens, if the socket is only bound; has no effect once shut or stopped. False, with errno,
+  // when the kernel does not let it.
+  bool Listen(uint32_t backlog);
 
   // New connections stay in the kernel's queue until Resume.
   void Pause();

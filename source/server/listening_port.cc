@@ -62,6 +62,11 @@ ListeningPort::ListeningPort(const ListenerConfig& config, const Snapshot::Liste
 }
 
 void ListeningPort::StartAccepting() {
+  bool listening = true;
+  for (const auto& listener : listeners_) {
+    listening = listener->Listen(config_.backlog) && listening;
+  }
+  if (!listening) LogListenFailed();
   held_ = false;
   if (!retry_.active()) Resume();
 }
@@ -127,11 +132,14 @@ void ListeningPort::AcceptAgain() {
   for (const auto& listener : listeners_) {
     listening = listener->Reopen(std::exchange(replacement_, Fd()), config_.backlog) && listening;
   }
-  if (listening) return;
+  if (!listening) LogListenFailed();
+}
+
+void ListeningPort::LogListenFailed() const {
   LogEvent(Level::kError, "listen_failed",
            {{"listener", config_.name},
-            {"error", std::string("cannot listen on ") + config_.address +
-                          " again: " + std::strerror(errno)}});
+            {"error",
+             std::string("cannot listen on ") + config_.address + ": " + std::strerror(errno)}});
 }
 
 bool ListeningPort::TryTake() {

@@ -77,6 +77,7 @@ class ListeningPort {
   };
 
   void PrepareToStop();
+  void LogListenFailed() const;
   void Pause();
   void Resume();
   std::unique_ptr<Transport> Secured(std::unique_ptr<Transport> transport);

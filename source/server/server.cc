@@ -55,7 +55,11 @@ Result<std::unique_ptr<Server>> Server::Create(ServeOptions options) {
   RaiseDescriptorLimit();
   std::unique_ptr<Server> server(new Server);
   if (auto built = server->Build(std::move(options)); !built) {
-    if (server->succession_) server->succession_->GiveUp(built.error().message);
+    if (server->succession_) {
+      server->succession_->GiveUp(built.error().message);
+    } else {
+      Succession::Refuse(built.error().message);
+    }
     return tl::unexpected(built.error());
   }
   return server;
@@ -63,10 +67,11 @@ Result<std::unique_ptr<Server>> Server::Create(ServeOptions options) {
 
 Result<void> Server::Build(ServeOptions options) {
   program_ = std::move(options.program);
+  if (auto done = StartLog(options.config); !done) return done;
   auto succession = Succession::Begin(control_, options.config.restart, options.takeover_path);
   if (!succession) return tl::unexpected(succession.error());
   succession_ = std::move(*succession);
-  if (auto done = StartLogs(options.config); !done) return done;
+  if (auto done = StartAccessLog(options.config); !done) return done;
   if (auto done = StartEmbeddedOrigin(options); !done) return done;
   auto snapshot = BuildSnapshot(std::move(options.config));
   if (!snapshot) return tl::unexpected(snapshot.error());
@@ -80,12 +85,17 @@ Result<void> Server::Build(ServeOptions options) {
 
 // ---- building ----
 
-Result<void> Server::StartLogs(const Config& config) {
+Result<void> Server::StartLog(const Config& config) {
   std::string error;
   const LogOptions log{LevelOf(config.log.level), config.log.format == LogFormat::kJson,
                        config.log.path};
   if (!ConfigureLog(log, &error)) return Fail("log.path: " + error);
+  return {};
+}
+
+Result<void> Server::StartAccessLog(const Config& config) {
   if (!config.access_log.enabled) return {};
+  std::string error;
   AsyncLogWriter::Options options;
   options.path = config.access_log.path;
   // A shard of its own: the log's thread counts in it.
@@ -136,8 +146,8 @@ Result<void> Server::BindListeners() {
 
 // Inherited ones, or new.
 Result<SharedListenSockets> Server::SocketsFor(const ListenerConfig& listener, size_t workers) {
-  auto inherited = succession_->sockets().Take(HandOverSocket::Kind::kListener, listener.name,
-                                               listener.address);
+  auto inherited =
+      succession_->sockets().Take(HandOverSocket::Kind::kListener, listener.name, listener.address);
   if (!inherited.empty()) {
     return AdoptListenSockets(std::move(inherited), listener.address, listener.backlog, workers);
   }
@@ -444,7 +454,9 @@ void Server::RemoveFiles() const {
   for (const std::string& address : addresses_) {
     if (address.starts_with("unix:")) unlink(address.c_str() + 5);
   }
-  if (!snapshot_->config.pid_file.empty()) unlink(snapshot_->config.pid_file.c_str());
+  for (const std::string& path : {snapshot_->config.pid_file, snapshot_->config.restart.socket}) {
+    if (!path.empty()) unlink(path.c_str());
+  }
 }
 
 }  // namespace sluice

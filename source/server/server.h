@@ -53,7 +53,8 @@ class Server {
   Server();
 
   Result<void> Build(ServeOptions options);
-  Result<void> StartLogs(const Config& config);
+  Result<void> StartLog(const Config& config);
+  Result<void> StartAccessLog(const Config& config);
   Result<void> StartEmbeddedOrigin(ServeOptions& options);
   Result<void> BindListeners();
   Result<SharedListenSockets> SocketsFor(const ListenerConfig& listener, size_t workers);

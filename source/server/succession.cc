@@ -76,9 +76,12 @@ Result<std::unique_ptr<Succession>> Succession::Begin(UvLoop& loop, const Restar
 
   self->takeover_ = std::make_unique<Takeover>(loop, std::move(channel), config.timeout);
   Result<std::optional<Inheritance>> received;
-  self->takeover_->Receive([&](Result<std::optional<Inheritance>> result) {
-    received = std::move(result);
-    loop.Stop();
+  // On the loop: it may fail at once.
+  loop.Post([&] {
+    self->takeover_->Receive([&](Result<std::optional<Inheritance>> result) {
+      received = std::move(result);
+      loop.Stop();
+    });
   });
   loop.Run();
   if (!received) return Fail("cannot take over: " + received.error().message);
