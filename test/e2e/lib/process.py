@@ -33,9 +33,10 @@ def run_sluice(*arguments, **more):
 
 
 class Sluice:
-    """`sluice serve ARGUMENTS`. The log is JSON lines on stderr, kept in `lines` as they come."""
+    """`sluice serve ARGUMENTS`. The log is JSON lines on stderr, kept in `lines` as they come; that
+    of the processes that take over from this one among them."""
 
-    def __init__(self, *arguments, stdout=subprocess.DEVNULL, within=(), **more):
+    def __init__(self, *arguments, program=BINARY, stdout=subprocess.DEVNULL, within=(), **more):
         """`within`: a command that runs it."""
         self.arguments = [str(argument) for argument in arguments]
         self.lines = []  # of the log, parsed
@@ -43,8 +44,8 @@ class Sluice:
         self._changed = threading.Condition()
         self._closed = False
         self.child = subprocess.Popen(
-            [*within, BINARY, "serve", *self.arguments], stdin=subprocess.DEVNULL, stdout=stdout,
-            stderr=subprocess.PIPE, **more)
+            [*map(str, (*within, program)), "serve", *self.arguments], stdin=subprocess.DEVNULL,
+            stdout=stdout, stderr=subprocess.PIPE, **more)
         self.pid = self.child.pid
         self._exit_fd = os.pidfd_open(self.pid)
         self._reader = threading.Thread(target=self._read_log, daemon=True)
