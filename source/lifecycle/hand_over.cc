@@ -210,8 +210,10 @@ void HandOver::OnTimer() {
     case State::kIdle:
       return;
     case State::kHandedOver:
-      SendCounters(hooks_.counters());
-      channel_->Send(Type(HandOverMessage::kCountersEnd), {});
+      if (channel_->queued_bytes() == 0) {  // or the new process hangs
+        SendCounters(hooks_.counters());
+        channel_->Send(Type(HandOverMessage::kCountersEnd), {});
+      }
       timer_.Set(loop_.Now() + kCountersEvery);
       return;
     default:

@@ -106,6 +106,7 @@ void Listener::LetGo() {
 }
 
 Fd Listener::Duplicate() const {
+  if (state_ == State::kShut && IsUnixSocket(fd_.get())) return Fd();
   return fd_.valid() ? Fd(fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0)) : Fd();
 }
 

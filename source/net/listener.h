@@ -48,7 +48,8 @@ class Listener final : private FdEvents {
   // Closes the descriptor and accepts nothing more: another process has the socket and its queue.
   void LetGo();
 
-  // Another descriptor of the socket, which is close-on-exec; invalid once stopped.
+  // Another descriptor of the socket, which is close-on-exec; invalid once stopped, and of a Unix
+  // socket once shut: it is of no use to anybody.
   Fd Duplicate() const;
 
  private:

@@ -3,36 +3,15 @@
 
 import json
 import os
-import re
 import signal
 
-from lib import BINARY, BOUND, main, wait_until
-from lib.restart_case import RestartTest
+from lib import BINARY, main, wait_until
+from lib.restart_case import FailureTest
 
 # What every new process does at first.
 _GREET = "channel = Channel.inherited()\nchannel.send(HELLO, hello())\n"
 _RECEIVE = _GREET + "channel.expect(COMPLETE)\n"
 _READY = _RECEIVE + "channel.send(READY)\nchannel.expect(STOPPED)\n"
-
-
-class FailureTest(RestartTest):
-    def serve_here(self, **config):
-        return self.serve(**{"restart": {"socket": str(self.directory / "takeover")}} | config)
-
-    def check_recovery(self, process):
-        """It serves as ever, and what is installed next can take over."""
-        self.wait_phase_again(process)
-        self.assertEqual(200, process.admin("/ready").status)
-        self.assertEqual(1, self.serving(process))
-        for _ in range(8):  # on every worker
-            self.assertEqual(b"ok", self.ask(process.address()))
-
-    def check_later_restart(self, process):
-        self.install(BINARY)
-        with self.under_load(process):
-            self.restart(process)
-        self.assertEqual(2, self.serving(process))
-        self.assertEqual(0, process.child.wait(BOUND))
 
 
 class ProgramTest(FailureTest):
@@ -128,6 +107,25 @@ class ProgramTest(FailureTest):
         self.check_recovery(process)
         self.check_later_restart(process)
 
+    def test_it_dies_later(self):
+        # That is another story: the old process has drained, or does, and what it has is answered.
+        hold = self.app.hold("/slow")
+        process = self.serve_here()
+        clients = [self.connect(process) for _ in range(4)]
+        for client in clients:
+            client.request(target="/slow")
+        hold.wait_arrived(len(clients))
+        self.install_script(_READY + "channel.send(ACCEPTING)\ndie()")
+        process.signal(signal.SIGUSR2)
+        process.wait_for("successor_lost")
+        hold.release()
+        for client in clients:
+            answer = client.read_response()
+            self.assertEqual((200, b"ok"), (answer.status, answer.body))
+            client.close()
+        self.assertEqual(0, process.wait_exit())
+        self.assertEqual(0, process.report()["cut"]["total"])
+
     def test_a_stop_meanwhile_is_done_when_it_has_failed(self):
         gate = self.directory / "gate"
         process = self.serve_here()
@@ -141,62 +139,6 @@ class ProgramTest(FailureTest):
         gate.touch()
         self.assertEqual(0, process.wait_exit())
         self.assertEqual("sigterm", process.report()["trigger"].lower())
-
-
-class ConfigurationTest(FailureTest):
-    def check_refusal(self, process, pattern):
-        with self.under_load(process):
-            said = self.refused(process)
-        self.assertRegex(said, pattern)
-        self.check_recovery(process)
-
-    def check_later_restart(self, process):
-        # The command's complaint is on the log's stream, as lines for people.
-        process.garbage.clear()
-        super().check_later_restart(process)
-
-    def test_it_is_wrong(self):
-        process = self.serve_here()
-        file = re.escape(str(self.directory / "sluice0.yaml"))
-        good = self.config(self.app)
-        for name, text, complaint in (
-                ("no YAML", "listeners: [\n", r":\d+:\d+: "),
-                ("an unknown key", json.dumps(good | {"listenners": []}, indent=1),
-                 r":\d+:\d+: .*listenners"),
-                ("no listener", json.dumps(good | {"listeners": []}, indent=1), r":\d+:\d+: "),
-                ("an unknown cluster",
-                 json.dumps(good, indent=1).replace('"cluster": "app"', '"cluster": "apq"'),
-                 r":\d+:\d+: .*apq")):
-            with self.subTest(name):
-                self.rewrite(text)
-                self.check_refusal(process, file + complaint)
-        (self.directory / "sluice0.yaml").unlink()
-        with self.subTest("no file"):
-            self.check_refusal(process, file)
-        self.configure()
-        self.check_later_restart(process)
-
-    def test_it_cannot_be_carried_out(self):
-        process = self.serve_here()
-        good = self.config(self.app)
-        taken = self.origin().address
-        other = {"name": "other", "address": taken, "cluster": "app"}
-        for name, config, complaint in (
-                ("a port that another process has",
-                 good | {"listeners": [*good["listeners"], other]},
-                 f"listener other: cannot listen on {taken}: .*another process has it"),
-                ("a certificate that is not there", self.config(self.app, listener={
-                    "tls": {"certificates": [{"cert": "/nonexistent", "key": "/nonexistent"}]}}),
-                 "/nonexistent"),
-                ("a log that cannot be written", good | {"access_log": "/nonexistent/log"},
-                 "access_log.path: .*/nonexistent/log"),
-                ("an admin port that another process has", good | {"admin": taken},
-                 f"admin: cannot listen on {taken}")):
-            with self.subTest(name):
-                self.rewrite(config)
-                self.check_refusal(process, complaint)
-        self.configure()
-        self.check_later_restart(process)
 
 
 if __name__ == "__main__":

@@ -121,6 +121,17 @@ class ListenersTest(RestartTest):
         port = process.address("all").rpartition(":")[2]
         self.assertEqual(b"ok", self.ask(f"127.0.0.1:{port}"))
 
+    def test_a_listener_that_was_drained_by_itself(self):
+        addresses = ["127.0.0.1:0", self.path("in")]
+        process = self.serve(listeners=[self.listener(f"in{number}", address)
+                                        for number, address in enumerate(addresses)])
+        for number in range(2):
+            process.admin_json(f"/drain?listener=in{number}", "POST")
+            self.check_gone(process.address(f"in{number}"))
+        self.restart(process)
+        for number in range(2):
+            self.assertEqual(b"ok", self.ask(process.address(f"in{number}")))
+
     def test_another_backlog(self):
         process = self.serve(listener={"backlog": 16})
         self.configure(listener={"backlog": 64})

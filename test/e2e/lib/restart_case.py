@@ -180,3 +180,23 @@ class TakeoverTest(RestartTest):
         path = self.directory / "new.yaml"
         self.write(path, config)
         return self.spawn("-c", path, "--takeover", self.path)
+
+
+class FailureTest(RestartTest):
+    def serve_here(self, **config):
+        return self.serve(**{"restart": {"socket": str(self.directory / "takeover")}} | config)
+
+    def check_recovery(self, process):
+        """It serves as ever, and what is installed next can take over."""
+        self.wait_phase_again(process)
+        self.assertEqual(200, process.admin("/ready").status)
+        self.assertEqual(1, self.serving(process))
+        for _ in range(8):  # on every worker
+            self.assertEqual(b"ok", self.ask(process.address()))
+
+    def check_later_restart(self, process):
+        self.install(BINARY)
+        with self.under_load(process):
+            self.restart(process)
+        self.assertEqual(2, self.serving(process))
+        self.assertEqual(0, process.child.wait(BOUND))
