@@ -25,7 +25,7 @@ namespace bench {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-// A refused connection is tried again then.
+// How long after a refused connection another is tried, if the port may return.
 constexpr auto kRetryAfter = milliseconds(10);
 
 // After the time is over, how long a response may still take.

@@ -147,7 +147,10 @@ class Proxy:
         self.version += 1
         self.write_config()
         asked = time.monotonic()
-        self.reload() if self.action == "reload" else self.restart()
+        if self.action == "reload":
+            self.reload()
+        else:
+            self.restart()
         return time.monotonic() - asked if self.wait_for_version() else None
 
     def may_go_on(self):
