@@ -34,8 +34,16 @@ enum class Expecting : uint8_t {
 
 // A codec that stands still, for the process that goes on with its connection.
 struct FrozenCodec {
-  std::string input;      // was read, and nothing of it begun on
-  uint64_t requests = 0;  // that came before
+  struct Tunnel {
+    std::string request;  // EncodeRequestHead (http/moved_state.h)
+    Duration age{};       // since the first byte of the request
+    uint64_t bytes_in = 0;
+    uint64_t bytes_out = 0;
+    FrozenTunnel handled;
+  };
+  std::string input;             // was read, and nothing of it begun on
+  uint64_t requests = 0;         // that came before, the tunnel's included
+  std::optional<Tunnel> tunnel;  // a WebSocket
 };
 
 class CodecHost {
@@ -51,6 +59,10 @@ class CodecHost {
 
   // A head is complete: answer it.
   virtual void OnRequest(ServerStream& stream, bool end_stream) = 0;
+
+  // A tunnel comes from another process.
+  virtual Result<void> AdoptTunnel(ServerStream& stream, const FrozenTunnel& tunnel,
+                                   TransportAdopter& adopter) = 0;
 
   // Something moved, or the connection waits for something else now: restart the limit.
   virtual void OnProgress(Expecting expecting) = 0;
@@ -113,8 +125,11 @@ class ServerCodec {
   virtual void Thaw() {}
   // The connection is forgotten, without a byte: what is in flight ends with `why`.
   virtual void Abandon(StreamEnd) {}
-  // Goes on, at the next Thaw, with what another process has frozen; only on a new codec.
-  virtual void Adopt(const FrozenCodec&) {}
+  // Goes on, at the next Thaw, with what another process has frozen; only on a new codec. An error
+  // says why not.
+  virtual Result<void> Adopt(const FrozenCodec&, TransportAdopter&) {
+    return Fail("this protocol does not move");
+  }
 
   virtual size_t stream_count() const = 0;
 

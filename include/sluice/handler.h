@@ -12,14 +12,18 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/time.h"
 #include "sluice/message.h"
+#include "sluice/result.h"
 #include "sluice/tls_info.h"
 
 namespace sluice {
+
+class TransportAdopter;  // moved_connection.h
 
 // What a request is counted as while in flight and in the drain report.
 enum class Protocol : uint8_t { kHttp1, kHttp2, kGrpc, kWebSocket, kEventStream, kTunnel };
@@ -72,6 +76,12 @@ struct RequestRecord {
 // Picks some of the requests in flight.
 using StreamFilter = std::function<bool(const RequestRecord&, const DownstreamInfo&)>;
 
+// A tunnel that stands still, for the process that goes on with it.
+struct FrozenTunnel {
+  std::string state;  // for the handler there
+  int upstream = -1;  // a descriptor, which is lent
+};
+
 // The handler's side of one request.
 class RequestReceiver {
  public:
@@ -84,6 +94,10 @@ class RequestReceiver {
   // The drain's deadline: what can be said at once, and even the end of the stream, is sent now.
   // Unless it is, OnReset follows.
   virtual void OnCut() {}
+  // Of a tunnel: stands still on both sides, until Thaw or OnReset, and says what another process
+  // needs to go on with it. Nothing, and nothing has changed, where that is not possible.
+  virtual std::optional<FrozenTunnel> Freeze() { return std::nullopt; }
+  virtual void Thaw() {}
   // The stream is gone: nothing can be sent any more.
   virtual void OnReset(StreamEnd why) = 0;
 
@@ -151,6 +165,12 @@ class Handler {
 
   // A request head has arrived. `end_stream`: it has no body.
   virtual void OnRequest(ServerStream& stream, bool end_stream) = 0;
+
+  // Goes on, when its receiver is thawed, with a tunnel that another process has frozen. An error
+  // says why it is refused; nobody has touched its descriptor then.
+  virtual Result<void> Adopt(ServerStream&, const FrozenTunnel&, TransportAdopter&) {
+    return Fail("there is nobody here who takes tunnels");
+  }
 };
 
 // Told of every request once, when it is over; also of those that never reached a handler (a 400,

@@ -1,8 +1,11 @@
 // Numbers and text as bytes, and back, for what one process tells another: little-endian, of fixed
 // width, text behind its length. A reader never reads beyond its bytes: it remembers that something
-// was missing, and gives zeros from there on.
+// was missing, and gives zeros from there on. Durations are those of waits and ages: below nothing,
+// or above ten years, they are cut.
 #pragma once
 
+#include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -10,7 +13,11 @@
 #include <type_traits>
 #include <utility>
 
+#include "base/time.h"
+
 namespace sluice {
+
+inline constexpr Duration kLongestOnWire = std::chrono::hours(24 * 365 * 10);
 
 class WireWriter {
  public:
@@ -23,6 +30,9 @@ class WireWriter {
   void Text(std::string_view text) {
     Number(static_cast<uint32_t>(text.size()));
     bytes_ += text;
+  }
+  void Span(Duration span) {
+    Number(static_cast<uint64_t>(std::clamp(span, Duration::zero(), kLongestOnWire).count()));
   }
   std::string Take() { return std::move(bytes_); }
 
@@ -44,6 +54,10 @@ class WireReader {
           value | static_cast<T>(static_cast<T>(static_cast<unsigned char>(from[i])) << (8 * i)));
     }
     return value;
+  }
+  Duration Span() {
+    const auto most = static_cast<uint64_t>(kLongestOnWire.count());
+    return Duration(static_cast<Duration::rep>(std::min(Number<uint64_t>(), most)));
   }
   // A slice of the bytes.
   std::string_view Text() { return Bytes(Number<uint32_t>()); }

@@ -7,11 +7,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "sluice/handler.h"
 #include "sluice/loop.h"
 #include "sluice/message.h"
+#include "sluice/transport.h"
 
 namespace sluice {
 
@@ -58,6 +60,10 @@ class ClientStream {
   virtual bool congested() const = 0;
   virtual void PauseResponse() = 0;
   virtual void ResumeResponse() = 0;
+
+  // Of a tunnel that is open both ways: stands still, as Transport says.
+  virtual std::optional<FrozenTransport> Freeze() { return std::nullopt; }
+  virtual void Thaw() {}
 
   // Gives the exchange up; the receiver hears nothing more.
   virtual void Cancel() = 0;

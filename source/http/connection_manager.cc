@@ -39,7 +39,9 @@ ConnectionManager::~ConnectionManager() {
 }
 
 void ConnectionManager::Accept(std::unique_ptr<Transport> transport, ListenerContext& context) {
-  ServerConnection& connection = Register(std::move(transport), context);
+  auto made = std::make_unique<ServerConnection>(*this, context, std::move(transport));
+  ServerConnection& connection = *made;
+  Register(std::move(made), context);
   context.connections_total.Add();
   connection.Start();
   // The drain may have begun while this one was in the accept queue.
@@ -50,16 +52,14 @@ void ConnectionManager::Accept(std::unique_ptr<Transport> transport, ListenerCon
   }
 }
 
-ServerConnection& ConnectionManager::Register(std::unique_ptr<Transport> transport,
-                                              ListenerContext& context) {
+void ConnectionManager::Register(std::unique_ptr<ServerConnection> connection,
+                                 ListenerContext& context) {
   // The list owns the connection until Remove hands it to the loop.
-  auto* connection = new ServerConnection(*this, context, std::move(transport));
-  connections_.PushBack(connection);
+  connections_.PushBack(connection.release());
   ++connections_open_;
   ++context.open_connections;
   context.connections_open.Add();
   parts_.OnConnectionOpened(context.name);
-  return *connection;
 }
 
 void ConnectionManager::Remove(ServerConnection& connection) {

@@ -92,7 +92,7 @@ class ConnectionManager final : public Drainable {
   void WhenEmpty(Direction direction, std::function<void()> done);
   Gate& gate(Direction direction) { return gates_[static_cast<size_t>(direction)]; }
   bool Draining(Direction direction) const;
-  ServerConnection& Register(std::unique_ptr<Transport> transport, ListenerContext& context);
+  void Register(std::unique_ptr<ServerConnection> connection, ListenerContext& context);
   void Tell(ServerConnection& connection);
   void MoveOrTell(ServerConnection& connection);
   void OnSettled();

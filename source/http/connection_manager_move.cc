@@ -22,13 +22,17 @@ Result<void> ConnectionManager::Adopt(const MovedConnection& moved, ListenerCont
   if (parts_.Has(PartKind::kListener, context.name)) {
     return Fail("the listener " + context.name + " is drained");
   }
-  const Result<MovedState> state = DecodeMovedState(moved.state);
+  Result<MovedState> state = DecodeMovedState(moved.state);
   if (!state) return Fail(state.error().message);
+  const bool tunnel = state->codec.tunnel.has_value();
+  if (tunnel) state->codec.tunnel->handled.upstream = moved.upstream;
   std::unique_ptr<Transport> transport = adopter.Adopt(moved.client, state->peer);
   if (transport == nullptr) return Fail("its socket could not be taken over");
-  ServerConnection& connection = Register(std::move(transport), context);
-  connection.Adopt(*state);
-  moves_.CountAdopted(false);
+  auto connection = std::make_unique<ServerConnection>(*this, context, std::move(transport));
+  Result<void> adopted = connection->Adopt(*state, adopter);
+  if (!adopted) return adopted;
+  Register(std::move(connection), context);
+  moves_.CountAdopted(tunnel);
   return {};
 }
 

@@ -1,5 +1,5 @@
-// Moves connections of one worker into another process, a few at a time, so that none of them stands
-// still for long.
+// Moves connections of one worker into another process, a few at a time, so that none of them
+// stands still for long.
 //
 //   Leave --> leaving --at rest: Add--> in the queue --Freeze, Move--> under way --> gone
 //                ^------- busy again ----------+                          \--> stays: is told

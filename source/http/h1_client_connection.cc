@@ -89,6 +89,33 @@ void H1ClientConnection::PauseResponse() { transport_->PauseReading(); }
 
 void H1ClientConnection::ResumeResponse() { transport_->ResumeReading(); }
 
+// ---- between processes ----
+
+ClientStream& H1ClientConnection::AdoptTunnel(ResponseReceiver& receiver, std::string_view unsent) {
+  receiver_ = &receiver;
+  state_ = State::kTunnel;
+  persists_ = false;
+  response_begun_ = true;
+  transport_->PauseReading();
+  if (!unsent.empty()) {
+    char* const bytes = loop_.Scratch(unsent.size());
+    std::memcpy(bytes, unsent.data(), unsent.size());
+    transport_->Write({bytes, unsent.size()});
+  }
+  return *this;
+}
+
+std::optional<FrozenTransport> H1ClientConnection::Freeze() {
+  if (state_ != State::kTunnel || request_ended_ || response_ended_) return std::nullopt;
+  return transport_->Freeze();
+}
+
+// Whether it has to be held back is seen when something comes.
+void H1ClientConnection::Thaw() {
+  transport_->Thaw();
+  transport_->ResumeReading();
+}
+
 void H1ClientConnection::Cancel() {
   receiver_ = nullptr;
   Close();

@@ -35,7 +35,7 @@ class H1ServerCodec final : public ServerCodec, private H1Events {
   std::optional<FrozenCodec> Freeze() override;
   void Thaw() override;
   void Abandon(StreamEnd why) override;
-  void Adopt(const FrozenCodec& frozen) override;
+  Result<void> Adopt(const FrozenCodec& frozen, TransportAdopter& adopter) override;
   size_t stream_count() const override { return stream_ && stream_->in_flight_ ? 1 : 0; }
   void ForEachStream(const std::function<void(const RequestRecord&)>& visit) const override;
 
@@ -74,6 +74,13 @@ class H1ServerCodec final : public ServerCodec, private H1Events {
   void Refuse(int status, std::string_view detail, StreamEnd why);
 
   void CutKept();
+
+  bool in_open_tunnel() const {
+    return stream_ && stream_->request_state_ == RequestState::kTunnel &&
+           stream_->response_state_ == ResponseState::kBody;
+  }
+  std::optional<FrozenCodec::Tunnel> FreezeTunnel();
+  Result<void> AdoptTunnel(const FrozenCodec::Tunnel& tunnel, TransportAdopter& adopter);
 
   // Ends a response before its end, in a way the client can see.
   void BreakOff(StreamEnd why);

@@ -54,6 +54,13 @@ void LongLivedStreams::Remove(LongLivedStream& stream) {
   if (stream.drain_ != nullptr) Dequeue(stream);
 }
 
+void LongLivedStreams::Withdraw(LongLivedStream& stream) {
+  if (!stream.linked()) return;
+  stream.Unlink();
+  --count_;
+  if (stream.drain_ != nullptr) Dequeue(stream);
+}
+
 void LongLivedStreams::Enqueue(LongLivedStream& stream, LongLivedDrain& drain) {
   stream.drain_ = &drain;
   stream.place_ = drain.waiting.size();

@@ -62,6 +62,8 @@ class LongLivedStreams {
   // its stream ends.
   void Add(LongLivedStream& stream);
   void Remove(LongLivedStream& stream);
+  // For one that may come back: it has not ended.
+  void Withdraw(LongLivedStream& stream);
 
   // Tells those that `concerns` picks over `spread`, or less when they are few, and until EndDrain
   // all that come.

@@ -80,13 +80,15 @@ class ServerConnection final : public Deferred,
   // Leave is taken back.
   void Stay() { leaving_ = false; }
   bool at_rest() const { return open() && codec_->at_rest(); }
-  // Freezes a connection that is leaving and says what it is; nothing when that is not possible now.
+  // Freezes a connection that is leaving and says what it is; nothing when that is not possible
+  // now.
   std::optional<MovedConnection> Freeze();
   // The other process does not go on with it, or does.
   void Thaw();
   void OnMoved();
-  // Instead of Start: goes on with what another process has frozen, in the next turn of the loop.
-  void Adopt(const MovedState& state);
+  // Instead of Start, and before it is registered: goes on, in the next turn of the loop, with what
+  // another process has frozen.
+  Result<void> Adopt(const MovedState& state, TransportAdopter& adopter);
 
   const ListenerContext& context() const { return context_; }
   const ServerCodec& codec() const { return *codec_; }
@@ -126,6 +128,8 @@ class ServerConnection final : public Deferred,
   void OnStreamBegin(RequestRecord& record) override;
   void OnStreamEnd(const RequestHead& request, RequestRecord& record) override;
   void OnRequest(ServerStream& stream, bool end_stream) override;
+  Result<void> AdoptTunnel(ServerStream& stream, const FrozenTunnel& tunnel,
+                           TransportAdopter& adopter) override;
   void OnProgress(Expecting expecting) override;
   bool ShouldAdviseClose() override;
   void OnGoawaySent(std::string_view stage) override;

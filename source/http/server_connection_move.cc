@@ -21,8 +21,7 @@ std::optional<MovedConnection> ServerConnection::Freeze() {
   if (!codec_->at_rest()) return std::nullopt;
   std::optional<FrozenTransport> transport = transport_->Freeze();
   if (!transport) return std::nullopt;
-  std::optional<FrozenCodec> codec;
-  if (transport->unsent.size() <= kMaxMovedText) codec = codec_->Freeze();
+  std::optional<FrozenCodec> codec = codec_->Freeze();
   if (!codec) {
     transport_->Thaw();
     return std::nullopt;
@@ -41,7 +40,11 @@ std::optional<MovedConnection> ServerConnection::Freeze() {
   state.sniffed = sniffing_ ? sniffed_ : uint8_t{0};
   state.codec = std::move(*codec);
   state.unsent = std::move(transport->unsent);
-  return MovedConnection{context_.name, EncodeMovedState(state), transport->descriptor};
+  const int upstream = state.codec.tunnel ? state.codec.tunnel->handled.upstream : -1;
+  MovedConnection moved{context_.name, EncodeMovedState(state), transport->descriptor, upstream};
+  if (moved.state.size() <= kMaxMovedState) return moved;
+  Thaw();
+  return std::nullopt;
 }
 
 void ServerConnection::Thaw() {
@@ -59,14 +62,19 @@ void ServerConnection::OnMoved() {
   Close();
 }
 
-void ServerConnection::Adopt(const MovedState& state) {
+Result<void> ServerConnection::AdoptTunnel(ServerStream& stream, const FrozenTunnel& tunnel,
+                                           TransportAdopter& adopter) {
+  return context_.handler->Adopt(stream, tunnel, adopter);
+}
+
+Result<void> ServerConnection::Adopt(const MovedState& state, TransportAdopter& adopter) {
   SpeakHttp1();
   accepted_at_ = loop().Now() - state.age;
   if (state.limit_left > Duration::zero()) limit_ = loop().Now() + state.limit_left;
-  requests_ = state.codec.requests;
   sniffing_ = state.sniffing;
   sniffed_ = state.sniffed;
-  codec_->Adopt(state.codec);
+  if (Result<void> adopted = codec_->Adopt(state.codec, adopter); !adopted) return adopted;
+  requests_ = state.codec.requests;
   state_ = State::kFrozen;
   adopted_ = true;
   if (!state.unsent.empty()) {
@@ -75,6 +83,7 @@ void ServerConnection::Adopt(const MovedState& state) {
     transport_->Write({unsent, state.unsent.size()});
   }
   timer_.Set(loop().Now());
+  return {};
 }
 
 void ServerConnection::OnFrozenTimer() {
@@ -94,14 +103,16 @@ void ServerConnection::Resume() {
   if (sniffing_ && !options().http2_enabled) EndSniffing();
   if (!open()) return;
   // The wait goes on where it was, unless it is over by what came with the connection.
-  const bool same_wait = codec_->at_rest();
-  if (same_wait) timer_.Set(std::min(limit_, loop().Now() + LimitFor(expecting_)));
+  const Duration limit = LimitFor(expecting_);
+  if (codec_->at_rest() && limit != Duration::zero()) {
+    timer_.Set(std::min(limit_, loop().Now() + limit));
+  }
   if (draining_) BeginDrain(manager_.NextIdleGraceEnd(context_));
 }
 
-// The deadline is over, and the other process has not answered: the drain waits no longer. What is in
-// flight stays so, because nobody knows whether it was cut; and the descriptors stay valid, because
-// whoever carries them to the other process may not have done so yet.
+// The deadline is over, and the other process has not answered: the drain waits no longer. What is
+// in flight stays so, because nobody knows whether it was cut; and the descriptors stay valid,
+// because whoever carries them to the other process may not have done so yet.
 void ServerConnection::GiveUp() { pass_.Release(); }
 
 }  // namespace sluice

@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "base/timer_queue.h"
@@ -30,6 +31,7 @@
 namespace sluice {
 
 class Proxy;
+struct MovedTunnel;
 
 class ProxiedRequest final : public RequestReceiver,
                              public ResponseReceiver,
@@ -43,6 +45,11 @@ class ProxiedRequest final : public RequestReceiver,
   // Takes the request on its way. Everything given outlives it.
   void Start(ServerStream& stream, const Route& route, Cluster& cluster, bool end_stream);
 
+  // Goes on, when it is thawed, with a tunnel that another process has frozen (in
+  // proxied_request_move.cc); a place in the budget of sessions is taken.
+  void Adopt(ServerStream& stream, const Route& route, Cluster& cluster, Cluster::Lease lease,
+             const MovedTunnel& tunnel, std::unique_ptr<Transport> upstream);
+
   // LongLivedStream
   ServerStream& stream() override { return *stream_; }
   bool Tell() override;
@@ -55,6 +62,8 @@ class ProxiedRequest final : public RequestReceiver,
   void OnRequestTrailers(const HeaderList& trailers) override;
   void OnResponseWritable() override;
   void OnCut() override;
+  std::optional<FrozenTunnel> Freeze() override;
+  void Thaw() override;
   void OnReset(StreamEnd why) override;
 
   // ConnectionWaiter

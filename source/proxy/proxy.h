@@ -43,6 +43,9 @@ class Proxy final : public Handler {
   ~Proxy() override;
 
   void OnRequest(ServerStream& stream, bool end_stream) override;
+  // Refuses a tunnel whose route, cluster or endpoint is not there or drained, or one too many.
+  Result<void> Adopt(ServerStream& stream, const FrozenTunnel& tunnel,
+                     TransportAdopter& adopter) override;
 
   // For ProxiedRequest.
   Loop& loop() { return around_.loop; }

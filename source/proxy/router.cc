@@ -163,4 +163,13 @@ const Route* Router::FindRoute(const Host& host, const RequestHead& head) {
   return nullptr;
 }
 
+const Route* Router::FindByName(std::string_view name) const {
+  for (const auto& host : hosts_) {
+    for (const auto& route : host->routes) {
+      if (route->name() == name) return route.get();
+    }
+  }
+  return nullptr;
+}
+
 }  // namespace sluice

@@ -38,6 +38,9 @@ class Router {
   // taken twice, an edit of a field that is not the route's to edit.
   static Result<std::unique_ptr<const Router>> Build(const std::vector<VirtualHost>& hosts);
 
+  // The route of that name; nullptr: there is none.
+  const Route* FindByName(std::string_view name) const;
+
   // The route for `head`, whose path has passed NormalizePath; nullptr: there is none, answer 404.
   // The route lives as long as the router. Does not allocate, but for a query match on a parameter
   // that is percent-encoded.

@@ -47,6 +47,29 @@ WebSocketTunnel::WebSocketTunnel(Loop& loop, Owner& owner, ServerStream& client,
   timer_.Set(NextLook());
 }
 
+WebSocketTunnel::WebSocketTunnel(Loop& loop, Owner& owner, ServerStream& client,
+                                 ClientStream& upstream, const WebSocketConfig& config,
+                                 const Frozen& frozen, WebSocketMetrics& metrics)
+    : WebSocketTunnel(loop, owner, client, upstream, config, false, metrics) {
+  from_client_ = WebSocketFollower(frozen.from_client);
+  from_upstream_ = WebSocketFollower(frozen.from_upstream);
+  begun_ = loop.Now() - frozen.age;
+  client_moved_ = loop.Now() - frozen.client_quiet;
+  upstream_moved_ = loop.Now() - frozen.upstream_quiet;
+  ping_sent_ = loop.Now() - frozen.ping_age;
+  ping_unanswered_ = frozen.ping_unanswered;
+  timer_.Stop();
+}
+
+WebSocketTunnel::Frozen WebSocketTunnel::Freeze() {
+  timer_.Stop();
+  const TimePoint now = loop_.Now();
+  return {from_client_.state(),  from_upstream_.state(), now - begun_,    now - client_moved_,
+          now - upstream_moved_, now - ping_sent_,       ping_unanswered_};
+}
+
+void WebSocketTunnel::Thaw() { timer_.Set(NextLook()); }
+
 // ---- from the client
 
 void WebSocketTunnel::OnClientBytes(std::string_view bytes) {

@@ -55,6 +55,26 @@ class WebSocketTunnel final : public Deferred {
   WebSocketTunnel(Loop& loop, Owner& owner, ServerStream& client, ClientStream& upstream,
                   const WebSocketConfig& config, bool extensions, WebSocketMetrics& metrics);
 
+  // A session that stands still, for the process that goes on with it.
+  struct Frozen {
+    WebSocketFollower::State from_client;
+    WebSocketFollower::State from_upstream;
+    Duration age{};
+    Duration client_quiet{};  // since bytes came from it
+    Duration upstream_quiet{};
+    Duration ping_age{};
+    bool ping_unanswered = false;
+  };
+  // Goes on, when it is thawed, with a session that another process has frozen.
+  WebSocketTunnel(Loop& loop, Owner& owner, ServerStream& client, ClientStream& upstream,
+                  const WebSocketConfig& config, const Frozen& frozen, WebSocketMetrics& metrics);
+
+  // Nobody is ending the session, and its bytes are understood.
+  bool can_move() const { return state_ == State::kOpen && !ending() && !upstream_gone_; }
+  // Until Thaw no limit of the session acts.
+  Frozen Freeze();
+  void Thaw();
+
   // Bytes from either side, not empty, and its end. May end the session.
   void OnClientBytes(std::string_view bytes);
   void OnClientEnd();

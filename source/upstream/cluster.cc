@@ -38,6 +38,15 @@ Cluster::Lease Cluster::Pick(const EndpointPool* not_this) {
   return Lease(this, *index);
 }
 
+Cluster::Lease Cluster::PickAddress(std::string_view address) {
+  for (size_t i = 0; i < pools_.size() && !drained_; ++i) {
+    if (pools_[i]->address() != address || !loads_[i].usable) continue;
+    ++loads_[i].active;
+    return Lease(this, i);
+  }
+  return {};
+}
+
 bool Cluster::TryReplay() {
   uint32_t active = 0;
   for (const EndpointLoad& load : loads_) active += load.active;

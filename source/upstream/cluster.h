@@ -57,6 +57,9 @@ class Cluster {
   // is usable.
   Lease Pick(const EndpointPool* not_this = nullptr);
 
+  // The endpoint of that address; an empty lease when there is none, or it is drained.
+  Lease PickAddress(std::string_view address);
+
   // True when the budget allows one more replay: a fifth of the requests in flight, at least three.
   // A dying upstream must not be met with twice the load. Each one allowed is to be ended.
   bool TryReplay();

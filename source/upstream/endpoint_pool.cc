@@ -54,6 +54,8 @@ class EndpointPool::Connection final : public Deferred,
   }
 
   ClientConnection& get() { return *connection_; }
+  // Of one that was made for HTTP/1.1.
+  H1ClientConnection& http1() { return static_cast<H1ClientConnection&>(*connection_); }
 
   State state = State::kUnusable;
   uint64_t requests = 0;
@@ -329,6 +331,16 @@ void EndpointPool::OnConnected(Attempt& attempt, std::unique_ptr<Transport> tran
   auto* const connection = new Connection(*this, std::move(transport), http2);
   connections_.PushBack(connection);
   Serve(*connection);
+}
+
+ClientStream& EndpointPool::Adopt(std::unique_ptr<Transport> transport, ResponseReceiver& receiver,
+                                  std::string_view unsent) {
+  ++connection_count_;
+  metrics_.connections_open.Add();
+  auto* const connection = new Connection(*this, std::move(transport), false);
+  connections_.PushBack(connection);
+  ++connection->requests;
+  return connection->http1().AdoptTunnel(receiver, unsent);
 }
 
 void EndpointPool::OnAttemptFailed(Attempt& attempt, ConnectFailure failure) {

@@ -83,6 +83,10 @@ class EndpointPool {
   // destroyed or stops waiting before.
   void Acquire(ConnectionWaiter& waiter, ConnectionNeeds needs);
 
+  // Goes on with a tunnel over HTTP/1.1 that another process has frozen.
+  ClientStream& Adopt(std::unique_ptr<Transport> transport, ResponseReceiver& receiver,
+                      std::string_view unsent);
+
   // Closes what is idle.
   void CloseIdle();
 

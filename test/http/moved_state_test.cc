@@ -58,7 +58,7 @@ TEST(MovedState, ThatContradictsItselfIsRefused) {
   state.sniffed = 4;  // the preface would have been known
   EXPECT_FALSE(DecodeMovedState(EncodeMovedState(state)));
   state = Some();
-  state.unsent.assign(kMaxMovedText + 1, 'x');
+  state.unsent.assign(kMaxMovedState + 1, 'x');
   EXPECT_FALSE(DecodeMovedState(EncodeMovedState(state)));
 }
 
