@@ -15,7 +15,7 @@ from lib.restart_case import RestartTest
 
 
 class HostileTest(RestartTest):
-    TIMEOUT = "1s"
+    TIMEOUT = "15s"
 
     def setUp(self):
         super().setUp()
@@ -94,6 +94,17 @@ class BytesTest(HostileTest):
                 self.check_recovery()
         self.check_later_restart()
 
+    def test_more_of_them_at_once(self):
+        channels = [self.channel() for _ in range(12)]
+        with self.under_load(self.process):
+            for channel in channels[1:]:
+                with self.assertRaisesRegex(Left, "another process is taking over"):
+                    channel.expect(OFFER)
+            channels[0].close()
+            self.process.wait_for("hand_over_failed")
+        self.check_recovery()
+        self.check_later_restart()
+
     def test_the_whole_protocol_byte_by_byte(self):
         channel = self.channel()
         for byte in frame(HELLO, hello()):
@@ -106,24 +117,16 @@ class BytesTest(HostileTest):
 
 
 class SilenceTest(HostileTest):
+    TIMEOUT = "4s"  # enough for the restart that works
+
     def test_silence_is_bounded(self):
-        for data in (b"", frame(HELLO, hello())[:10], frame(HELLO, hello())):
+        for data in (b"", frame(HELLO, hello())[:10]):
             with self.subTest(data=data):
                 channel = self.channel()
                 channel.socket.sendall(data)
                 with self.under_load(self.process):
                     self.assertIn("was not ready within restart.timeout", self.failed())
                 self.check_recovery()
-        self.check_later_restart()
-
-    def test_more_of_them_at_once(self):
-        channels = [self.channel() for _ in range(12)]
-        with self.under_load(self.process):
-            for channel in channels[1:]:
-                with self.assertRaisesRegex(Left, "another process is taking over"):
-                    channel.expect(OFFER)
-            self.process.wait_for("hand_over_failed")
-        self.check_recovery()
         self.check_later_restart()
 
     def test_a_peer_that_does_not_read(self):

@@ -20,6 +20,7 @@ _PROGRAM = """#!{python}
 import os, signal, sys
 sys.path.insert(0, {lib!r})
 from hand_over_wire import *
+sys.excepthook = lambda *unused: None  # the log is for the log
 """
 
 
