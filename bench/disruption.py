@@ -46,6 +46,9 @@ ACTIONS = ("reload", "restart")
 LOAD = {"keep-alive": (64, 1, 20), "new": (16, 1, 20), "h2": (8, 8, 40), "websocket": (200, 1, 200)}
 PATHS = {"websocket": "/websocket"}
 
+# What connecting all clients at once has set off is over then.
+SETTLE_SECONDS = 1
+
 # What belongs to a disruption at least, and how often memory is looked at: seconds.
 SHORTEST_DISRUPTION = 0.25
 WATCH = 0.1
@@ -124,6 +127,7 @@ class Bench:
         with disruption.PROXIES[name](self, action) as proxy, \
                 Load(self.options.programs, self.load_core, proxy) as load:
             load.wait_for_mark()
+            self.watch(proxy, outcome, SETTLE_SECONDS)
             load.tell("before")
             self.watch(proxy, outcome, self.options.seconds)
             outcome.memory_before = outcome.memory
