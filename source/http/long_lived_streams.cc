@@ -32,26 +32,22 @@ void LongLivedStreams::Add(LongLivedStream& stream) {
   Assign(stream);
 }
 
-LongLivedDrain* LongLivedStreams::Concerned(LongLivedStream& stream) {
-  for (LongLivedDrain& drain : drains_) {
-    if (drain.concerns(stream.stream().record(), stream.stream().downstream())) return &drain;
-  }
-  return nullptr;
-}
-
+// To the first drain that concerns it, if any does.
 void LongLivedStreams::Assign(LongLivedStream& stream) {
-  if (LongLivedDrain* const drain = Concerned(stream)) Enqueue(stream, *drain);
+  for (LongLivedDrain& drain : drains_) {
+    if (!drain.concerns(stream.stream().record(), stream.stream().downstream())) continue;
+    Enqueue(stream, drain);
+    return;
+  }
 }
 
 void LongLivedStreams::Remove(LongLivedStream& stream) {
   if (!stream.linked()) return;
   stream.Unlink();
   --count_;
-  // One that no drain has seen yet would have waited, too.
-  LongLivedDrain* const drain = stream.drain_ != nullptr ? stream.drain_ : Concerned(stream);
-  if (drain == nullptr) return;
-  ++drain->left;
-  if (stream.drain_ != nullptr) Dequeue(stream);
+  if (stream.drain_ == nullptr) return;
+  ++stream.drain_->left;
+  Dequeue(stream);
 }
 
 void LongLivedStreams::Withdraw(LongLivedStream& stream) {

@@ -46,7 +46,7 @@ struct LongLivedDrain {
   TimePoint until{};  // when the last of those that were there at its beginning is told
   double due = 0;  // less than one
   uint64_t told = 0;
-  uint64_t left = 0;  // ended while they waited
+  uint64_t left = 0;  // ended while they waited; not those that ended before it was shown them
   // In no order: whose turn it is, chance decides. Nobody
   // has to shuffle fifty thousand in one turn of the loop.
   std::vector<LongLivedStream*> waiting;
@@ -58,8 +58,8 @@ class LongLivedStreams {
   explicit LongLivedStreams(Loop& loop);
   LongLivedStreams(const LongLivedStreams&) = delete;
 
-  // Takes a stream in; one that a drain concerns waits for it at once. It must be removed before
-  // its stream ends.
+  // Takes a stream in; one that a drain concerns waits for it at once. When it is removed, its
+  // stream may be over already.
   void Add(LongLivedStream& stream);
   void Remove(LongLivedStream& stream);
   // For one that may come back: it has not ended.
@@ -72,7 +72,6 @@ class LongLivedStreams {
   void EndDrain(LongLivedDrain& drain);
 
  private:
-  LongLivedDrain* Concerned(LongLivedStream& stream);
   void Assign(LongLivedStream& stream);
   void ShowSome();
   void Enqueue(LongLivedStream& stream, LongLivedDrain& drain);
