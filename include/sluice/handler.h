@@ -17,6 +17,7 @@
 #include <string_view>
 
 #include "base/time.h"
+#include "sluice/held.h"
 #include "sluice/message.h"
 #include "sluice/result.h"
 #include "sluice/tls_info.h"
@@ -65,12 +66,14 @@ struct RequestRecord {
   uint64_t bytes_out = 0;                // C: response body
   StreamEnd end = StreamEnd::kComplete;  // C
   std::string_view detail;    // C, H: a constant such as "route_timeout", why the status is ours
-  std::string_view route;     // H: lives in the configuration snapshot
-  std::string_view cluster;   // H
-  std::string_view endpoint;  // H: address; lives as long as the stream
+  std::string_view route;     // H: lives in `generation`
+  std::string_view cluster;   // H: the same
+  std::string_view endpoint;  // H: address; lives in `endpoint_holder`
   Duration upstream_time{};   // H: from sending the request to the response head
   uint8_t attempts = 0;       // H: times the request was sent upstream
   std::string_view waiting_for = "request head";  // C, H: a constant, for the straggler list
+  Hold<Generation> generation;    // H: the configuration that it goes by; null: it has met none
+  Hold<Held> endpoint_holder;     // H
 };
 
 // Picks some of the requests in flight.

@@ -26,6 +26,10 @@ std::string_view PartKindName(PartKind kind);  // "listener", "route", "cluster"
 struct Part {
   PartKind kind = PartKind::kListener;
   std::string name;
+  // Of a part that a new configuration has removed: the number of that (Generation). Only what goes
+  // by an earlier one belongs to it, and it is never undrained. 0: the part as it is.
+  uint64_t removed_by = 0;
+  std::string within{};  // the listener of a removed route, the cluster of a removed endpoint
   auto operator<=>(const Part&) const = default;
 };
 
@@ -65,7 +69,8 @@ class PartDrainable {
   // The deadline: ends what is still in flight, in its own protocol, within twice the linger.
   virtual void CutPart(const Part& part) = 0;
 
-  // The part serves again. What was told goes nevertheless.
+  // The part serves again. What was told goes nevertheless. Of a removed part, which nothing is left
+  // of: it is forgotten.
   virtual void UndrainPart(const Part& part) = 0;
 };
 

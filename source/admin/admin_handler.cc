@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "admin/connections_json.h"
+#include "admin/reload_json.h"
 #include "admin/request_guard.h"
 #include "admin/tls_json.h"
 
@@ -50,6 +51,17 @@ int StatusOf(PartRefusal::Kind kind) {
   return 500;
 }
 
+int StatusOf(ReloadReport::Result result) {
+  switch (result) {
+    case ReloadReport::Result::kRefused:
+      return 422;
+    case ReloadReport::Result::kNotNow:
+      return 409;
+    default:
+      return 200;
+  }
+}
+
 }  // namespace
 
 struct AdminHandler::Answer {
@@ -84,6 +96,8 @@ const AdminHandler::Endpoint AdminHandler::kEndpoints[] = {
      "certificates in use, and when they expire"},
     {"/tls/reload", "POST", Endpoint::Access::kChange, &AdminHandler::ReloadTls,
      "read certificates, keys and CAs again"},
+    {"/reload", "GET, HEAD, POST", Endpoint::Access::kPrivate, &AdminHandler::Reload,
+     "GET: how the last reload went; POST: read the configuration again"},
     {"/restart", "POST", Endpoint::Access::kChange, &AdminHandler::Restart,
      "start the program anew and hand over to it; answers when that has taken over"},
     {"/drain", "GET, HEAD, POST, DELETE", Endpoint::Access::kPrivate, &AdminHandler::Drain,
@@ -253,6 +267,17 @@ void AdminHandler::Tls(Request& request) {
 void AdminHandler::ReloadTls(Request& request) {
   const TlsReport report = sources_.tls(true);
   Reply(request.id(), {report.ok() ? 200 : 500, TlsJson(report) + "\n", kJson, {}});
+}
+
+void AdminHandler::Reload(Request& request) {
+  if (request.head().method_name != "POST") {
+    Reply(request.id(), {200, ReloadJson(sources_.last_reload()) + "\n", kJson, {}});
+    return;
+  }
+  request.GiveUpAfter(kAnswerBound);
+  sources_.reload([this, id = request.id()](const ReloadReport& report) {
+    Reply(id, {StatusOf(report.result), ReloadJson(report) + "\n", kJson, {}});
+  });
 }
 
 void AdminHandler::Restart(Request& request) {

@@ -8,6 +8,7 @@
 //   GET  /connections    open downstream connections, as JSON
 //   GET  /tls            certificates in use, as JSON
 //   POST /tls/reload     reads the files of TLS again
+//   GET  /reload         how the last reload went, as JSON; POST reads the configuration again
 //   GET  /drain          phase and progress, as JSON: the drain report so far
 //   POST /drain          begin a drain; DELETE takes it back, while lame duck
 //   POST /drain?route=x  drain a part: listener, route, cluster or endpoint; DELETE undrains it
@@ -55,6 +56,7 @@ class AdminHandler : public Handler {
   void Connections(Request& request);
   void Tls(Request& request);
   void ReloadTls(Request& request);
+  void Reload(Request& request);
   void Restart(Request& request);
   void Drain(Request& request);
   void Prestop(Request& request);

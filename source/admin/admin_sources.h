@@ -4,9 +4,11 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/time.h"
+#include "config/diff.h"
 #include "sluice/handler.h"
 #include "sluice/result.h"
 
@@ -54,6 +56,18 @@ struct TlsReport {
   }
 };
 
+// How a reload went.
+struct ReloadReport {
+  // kNone: none was tried yet. kRefused: the file is wrong. kNotNow: it was not even read.
+  enum class Result : uint8_t { kNone, kChanged, kUnchanged, kRefused, kNotNow };
+  Result result = Result::kNone;
+  std::string_view cause;  // "signal", "admin", "file"; a constant
+  WallTime at{};
+  uint64_t generation = 1;  // the one in force; the first is 1
+  ConfigDiff diff;
+  std::string error;  // why nothing has changed: "file:line:column: ..."
+};
+
 // All are called on the control thread and must answer there; they may answer from inside the call,
 // must answer at most once, and must be set.
 struct AdminSources {
@@ -71,6 +85,10 @@ struct AdminSources {
 
   // What TLS uses; with `reload`, after its files were read again.
   std::function<TlsReport(bool reload)> tls;
+
+  // How the last reload went; and a reload, which answers when every worker goes by it.
+  std::function<ReloadReport()> last_reload;
+  std::function<void(std::function<void(const ReloadReport&)> reply)> reload;
 };
 
 }  // namespace sluice

@@ -9,6 +9,7 @@
 #include "cli/check_command.h"
 #include "cli/drain_command.h"
 #include "cli/init_process.h"
+#include "cli/reload_command.h"
 #include "cli/restart_command.h"
 #include "cli/serve_command.h"
 #include "cli/status_command.h"
@@ -43,6 +44,9 @@ struct Runner {
   }
   int operator()(const RestartCommand& command) const {
     return RunRestart(AdminAt(command.admin, kRestartPatience), terminal);
+  }
+  int operator()(const ReloadCommand& command) const {
+    return RunReload(AdminAt(command.admin), terminal);
   }
   int operator()(const StatusCommand& command) const {
     return RunStatus(command, AdminAt(command.admin), terminal);

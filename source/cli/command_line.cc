@@ -14,6 +14,7 @@ constexpr char kFooter[] = R"(Examples:
   sluice serve -c sluice.yaml                as a file says
   sluice check -c sluice.yaml                is the file right, and can its promises be kept?
   sluice status                              how is the running process?
+  sluice reload                              read the configuration again
   sluice drain --wait                        drain it, and return when it is gone
   sluice restart                             a new version in its place: nobody notices
 
@@ -42,6 +43,10 @@ a listener refuses connections. What is in flight there has until the deadline; 
 as before, and /ready stays 200.
   sluice drain --endpoint 10.0.0.7:8080 --wait
   sluice drain --endpoint 10.0.0.7:8080 --undo)";
+
+constexpr char kReloadFooter[] =
+    R"(The file is checked as a whole. When something is wrong with it, it says where, nothing changes, and
+the exit code is 2. What has not changed is not touched; what was removed is drained.)";
 
 constexpr char kRestartFooter[] =
     R"(The new process is started with the arguments of the running one, reads the configuration
@@ -121,6 +126,16 @@ CLI::App* AddDrain(CLI::App* app, DrainCommand* command) {
   return drain;
 }
 
+CLI::App* AddReload(CLI::App* app, ReloadCommand* command) {
+  CLI::App* reload = app->add_subcommand(
+      "reload", "have the running process read its configuration again, and say what changed");
+  reload->add_option("--admin", command->admin, kAdminHelp)
+      ->type_name("ADDR")
+      ->capture_default_str();
+  reload->footer(kReloadFooter);
+  return reload;
+}
+
 CLI::App* AddRestart(CLI::App* app, RestartCommand* command) {
   CLI::App* restart = app->add_subcommand(
       "restart",
@@ -155,10 +170,12 @@ tl::expected<Command, int> ParseCommandLine(int argc, const char* const* argv,
   ServeCommand serve;
   CheckCommand check;
   DrainCommand drain;
+  ReloadCommand reload;
   StatusCommand status;
   const CLI::App* serve_app = AddServe(&app, &serve);
   const CLI::App* check_app = AddCheck(&app, &check);
   const CLI::App* drain_app = AddDrain(&app, &drain);
+  const CLI::App* reload_app = AddReload(&app, &reload);
   RestartCommand restart;
   const CLI::App* restart_app = AddRestart(&app, &restart);
   const CLI::App* status_app = AddStatus(&app, &status);
@@ -178,9 +195,10 @@ tl::expected<Command, int> ParseCommandLine(int argc, const char* const* argv,
   }
   if (check_app->parsed()) return Command(std::move(check));
   if (drain_app->parsed()) return Command(std::move(drain));
+  if (reload_app->parsed()) return Command(std::move(reload));
   if (restart_app->parsed()) return Command(std::move(restart));
   if (status_app->parsed()) return Command(std::move(status));
-  terminal.Error("a command is missing: serve, check, drain, restart or status");
+  terminal.Error("a command is missing: serve, check, drain, reload, restart or status");
   terminal.err << kHint;
   return tl::unexpected(kExitUsage);
 }

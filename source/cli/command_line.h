@@ -46,8 +46,12 @@ struct StatusCommand {
   bool json = false;
 };
 
-using Command =
-    std::variant<ServeCommand, CheckCommand, DrainCommand, RestartCommand, StatusCommand>;
+struct ReloadCommand {
+  std::string admin = kDefaultAdmin;
+};
+
+using Command = std::variant<ServeCommand, CheckCommand, DrainCommand, ReloadCommand,
+                             RestartCommand, StatusCommand>;
 
 // The command, or the exit code when there is nothing left to do: help and version were printed to
 // `terminal.out`, or a mistake was explained on `terminal.err`.

@@ -67,7 +67,8 @@ Result<ServeOptions> MakeServeOptions(const ServeCommand& command, const Termina
   std::vector<std::string> overrides = Overrides(command);
   ServeOptions options;
   if (!command.config_file.empty()) {
-    auto config = LoadConfig({.file = command.config_file, .overrides = std::move(overrides)});
+    options.source = {.file = command.config_file, .overrides = std::move(overrides)};
+    auto config = LoadConfig(options.source);
     if (!config) return tl::unexpected(config.error());
     options.config = std::move(*config);
     return options;

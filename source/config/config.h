@@ -140,6 +140,7 @@ struct ClusterTlsConfig {
   TlsMinVersion min_version = TlsMinVersion::k12;
   std::string ciphers;
   std::string cipher_suites;
+  bool operator==(const ClusterTlsConfig&) const = default;
 };
 
 // What becomes of x-forwarded-client-cert, which says who the client is by its certificate.
@@ -210,6 +211,7 @@ enum class LoadBalancing : uint8_t { kRoundRobin, kLeastRequest };
 struct EndpointConfig {
   std::string address;  // numeric host and port, or "unix:/path"
   uint32_t weight = 1;
+  bool operator==(const EndpointConfig&) const = default;
 };
 
 // What is spoken to a cluster. kAuto: what TLS agrees on (ALPN); HTTP/1.1 where there is none.
@@ -219,6 +221,7 @@ struct ClusterHttp2 {
   uint32_t max_concurrent_streams = 100;     // on one connection, if the upstream allows as many
   uint32_t stream_window = 64 * 1024;        // response bytes on their way, of a stream
   uint32_t connection_window = 1024 * 1024;  // and of all streams of a connection together
+  bool operator==(const ClusterHttp2&) const = default;
 };
 
 struct ClusterConfig {
@@ -236,6 +239,7 @@ struct ClusterConfig {
   uint32_t max_pending = 1024;  // requests waiting for a connection, per worker: 503 above
   uint64_t max_requests_per_connection = 0;  // 0: no limit
   std::optional<ClusterTlsConfig> tls;       // none: cleartext
+  bool operator==(const ClusterConfig&) const = default;
 };
 
 enum class DrainStrategy : uint8_t { kImmediate, kGradual };
@@ -281,6 +285,12 @@ struct TlsConfig {
   Duration reload_interval = std::chrono::seconds(10);  // between looks at the files; 0: none
 };
 
+// Hot reload: when the file is read again without being told to.
+struct ReloadConfig {
+  bool watch = true;  // when it has changed
+  Duration debounce = std::chrono::milliseconds(200);  // once it has stood still for so long
+};
+
 // Hot restart: how a new process takes over (docs/hand-over.md).
 struct RestartConfig {
   std::string socket;  // Unix socket path for `serve --takeover`; empty: none
@@ -296,6 +306,7 @@ struct Config {
   std::vector<ClusterConfig> clusters;
   TlsConfig tls;
   DrainConfig drain;
+  ReloadConfig reload;
   RestartConfig restart;
   AdminConfig admin;
   AccessLogConfig access_log;

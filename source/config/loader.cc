@@ -13,10 +13,8 @@
 #include "config/validate.h"
 
 namespace sluice {
-namespace {
-
 // One byte more than is allowed tells that there is too much.
-Result<std::string> ReadFile(const std::string& path) {
+Result<std::string> ReadConfigFile(const std::string& path) {
   errno = 0;
   std::ifstream file(path, std::ios::binary);
   std::string text(kMaxConfigBytes + 1, '\0');
@@ -29,11 +27,9 @@ Result<std::string> ReadFile(const std::string& path) {
   return text;
 }
 
-}  // namespace
-
 Result<Config> LoadConfig(const ConfigSource& source) {
   if (source.file.empty()) return ParseConfig("", "configuration", source.overrides);
-  auto text = ReadFile(source.file);
+  auto text = ReadConfigFile(source.file);
   if (!text) return tl::unexpected<Error>(std::move(text.error()));
   return ParseConfig(*text, source.file, source.overrides);
 }

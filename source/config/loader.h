@@ -17,6 +17,9 @@ struct ConfigSource {
                                        // "listeners.0.address=127.0.0.1:8081"; VALUE is YAML
 };
 
+// The text of a file, which is small enough to be a configuration.
+Result<std::string> ReadConfigFile(const std::string& path);
+
 // Reads, merges the overrides, checks. The error holds every problem found (up to ten), one to a
 // line: "file:line:column: what is wrong; what was expected; did you mean ...".
 Result<Config> LoadConfig(const ConfigSource& source);

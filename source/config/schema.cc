@@ -251,6 +251,11 @@ void VisitDrain(FieldVisitor& v, DrainConfig& c) {
   v.Text("report_file", c.report_file, kFile);
 }
 
+void VisitReload(FieldVisitor& v, ReloadConfig& c) {
+  v.Flag("watch", c.watch);
+  v.Time("debounce", c.debounce, std::chrono::milliseconds(1));
+}
+
 void VisitRestart(FieldVisitor& v, RestartConfig& c) {
   v.Text("socket", c.socket, kFile);
   v.Time("timeout", c.timeout, std::chrono::milliseconds(1));
@@ -289,6 +294,7 @@ void VisitConfig(FieldVisitor& v, Config& c) {
   v.List("clusters", c.clusters, VisitCluster);
   v.Section("tls", c.tls, VisitTls);
   v.Section("drain", c.drain, VisitDrain);
+  v.Section("reload", c.reload, VisitReload);
   v.Section("restart", c.restart, VisitRestart);
   v.Section("admin", c.admin, VisitAdmin, "address");
   v.Section("access_log", c.access_log, VisitAccessLog, "path");

@@ -63,7 +63,7 @@ void ConnectionCensus::CountSome() {
 
 void ConnectionCensus::Count(ServerConnection& connection) {
   ++counted_this_turn_;
-  parts_.CountConnection(connection.context().name, now_.parts);
+  parts_.CountConnection(connection.context(), now_.parts);
   connection.codec().ForEachStream([&](const RequestRecord& record) {
     ++counted_this_turn_;
     parts_.CountRequest(record, connection.info(), now_.parts);

@@ -47,7 +47,7 @@ void ConnectionManager::Accept(std::unique_ptr<Transport> transport, ListenerCon
   // The drain may have begun while this one was in the accept queue.
   if (Draining(context.direction)) {
     MoveOrTell(connection);
-  } else if (parts_.Has(PartKind::kListener, context.name)) {
+  } else if (parts_.Find(context) != nullptr) {
     connection.BeginDrain(NextIdleGraceEnd(context));
   }
 }
@@ -59,7 +59,7 @@ void ConnectionManager::Register(std::unique_ptr<ServerConnection> connection,
   ++connections_open_;
   ++context.open_connections;
   context.connections_open.Add();
-  parts_.OnConnectionOpened(context.name);
+  parts_.OnConnectionOpened(context);
 }
 
 void ConnectionManager::Remove(ServerConnection& connection) {
@@ -71,7 +71,7 @@ void ConnectionManager::Remove(ServerConnection& connection) {
   --connections_open_;
   --context.open_connections;
   context.connections_open.Add(-1);
-  parts_.OnConnectionClosed(context.name);
+  parts_.OnConnectionClosed(context);
   loop_.DeleteLater(std::unique_ptr<Deferred>(&connection));
   if (context.on_connection_closed) context.on_connection_closed();
 }
@@ -142,7 +142,7 @@ bool ConnectionManager::Draining(Direction direction) const {
 
 TimePoint ConnectionManager::NextIdleGraceEnd(const ListenerContext& context) {
   if (Draining(context.direction)) return idle_grace_->NextEnd(loop_.Now());
-  return parts_.NextIdleGraceEnd(context.name, loop_.Now(), context.options.timeouts.linger);
+  return parts_.NextIdleGraceEnd(context, loop_.Now(), context.options.timeouts.linger);
 }
 
 void ConnectionManager::BeginDrain(const DrainOrder& order, std::function<void()> done) {

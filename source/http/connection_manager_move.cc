@@ -19,7 +19,7 @@ void ConnectionManager::MoveTo(ConnectionMover* mover) {
 Result<void> ConnectionManager::Adopt(const MovedConnection& moved, ListenerContext& context,
                                       TransportAdopter& adopter) {
   if (Draining(context.direction)) return Fail("this process drains, too");
-  if (parts_.Has(PartKind::kListener, context.name)) {
+  if (parts_.Find(context) != nullptr) {
     return Fail("the listener " + context.name + " is drained");
   }
   Result<MovedState> state = DecodeMovedState(moved.state);

@@ -31,6 +31,7 @@ struct ListenerContext {
   Handler* handler = nullptr;
   RequestLog* request_log = nullptr;  // may be null
   uint64_t open_connections = 0;
+  uint64_t removed_by = 0;  // as of Part
   // Called whenever a connection of this listener has closed; may be empty.
   std::function<void()> on_connection_closed;
 

@@ -23,7 +23,7 @@ void PartDrainer::DrainPart(const PartDrainOrder& order,
   drain.count = [this, &drain] { return Count(drain); };
   if (order.part.kind == PartKind::kListener) {
     connections_.ForEachConnection([&](ServerConnection& connection) {
-      if (connection.context().name == order.part.name) telling_.Add(connection);
+      if (Is(order.part, connection.context())) telling_.Add(connection);
     });
     telling_.Begin();
   }
@@ -36,7 +36,7 @@ void PartDrainer::DrainPart(const PartDrainOrder& order,
 
 // Unless its listener has been undrained before its turn came.
 void PartDrainer::Tell(ServerConnection& connection) {
-  if (!drains_.Has(PartKind::kListener, connection.context().name)) return;
+  if (drains_.Find(connection.context()) == nullptr) return;
   connection.BeginDrain(connections_.NextIdleGraceEnd(connection.context()));
 }
 
@@ -45,7 +45,7 @@ uint64_t PartDrainer::Count(const PartDrain& drain) {
   const bool counts_connections = drain.order.part.kind == PartKind::kListener;
   connections_.ForEachConnection([&](ServerConnection& connection) {
     if (counts_connections) {
-      count += connection.context().name == drain.order.part.name ? 1 : 0;
+      count += Is(drain.order.part, connection.context()) ? 1 : 0;
       return;
     }
     connection.codec().ForEachStream([&](const RequestRecord& record) {
@@ -79,7 +79,7 @@ void PartDrainer::Cut(ServerConnection& connection) {
     if (!drain.cut || connection.cut()) continue;
     if (drain.order.part.kind != PartKind::kListener) {
       connection.CutStreams(drain.concerns, drain.cut_again);
-    } else if (connection.context().name == drain.order.part.name) {
+    } else if (Is(drain.order.part, connection.context())) {
       connection.Cut();  // it looks again by itself
     }
   }

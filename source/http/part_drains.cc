@@ -5,27 +5,33 @@
 namespace sluice {
 namespace {
 
-StreamFilter FilterOf(const Part& part) {
-  const std::string& name = part.name;
+// A request that has met no configuration yet goes by none that is new.
+bool Precedes(const RequestRecord& record, uint64_t generation) {
+  return !record.generation || record.generation->number() < generation;
+}
+
+bool Concerns(const Part& part, const RequestRecord& record, const DownstreamInfo& info) {
+  if (part.removed_by != 0 && !Precedes(record, part.removed_by)) return false;
+  const auto is_within = [&](std::string_view name) {
+    return part.within.empty() || part.within == name;
+  };
   switch (part.kind) {
     case PartKind::kListener:
-      return [name](const RequestRecord&, const DownstreamInfo& info) {
-        return info.listener == name;
-      };
+      return info.listener == part.name;
     case PartKind::kRoute:
-      return [name](const RequestRecord& record, const DownstreamInfo&) {
-        return record.route == name;
-      };
+      return record.route == part.name && is_within(info.listener);
     case PartKind::kCluster:
-      return [name](const RequestRecord& record, const DownstreamInfo&) {
-        return record.cluster == name;
-      };
+      return record.cluster == part.name;
     case PartKind::kEndpoint:
-      return [name](const RequestRecord& record, const DownstreamInfo&) {
-        return record.endpoint == name;
-      };
+      return record.endpoint == part.name && is_within(record.cluster);
   }
-  return nullptr;
+  return false;
+}
+
+StreamFilter FilterOf(const Part& part) {
+  return [part](const RequestRecord& record, const DownstreamInfo& info) {
+    return Concerns(part, record, info);
+  };
 }
 
 }  // namespace
@@ -37,7 +43,22 @@ PartDrain::PartDrain(const PartDrainOrder& what, TimePoint now)
 
 PartDrain* PartDrains::Find(PartKind kind, std::string_view name) {
   for (PartDrain& drain : drains_) {
-    if (drain.order.part.kind == kind && drain.order.part.name == name) return &drain;
+    const Part& part = drain.order.part;
+    if (part.kind == kind && part.name == name && part.removed_by == 0) return &drain;
+  }
+  return nullptr;
+}
+
+PartDrain* PartDrains::Find(const Part& part) {
+  for (PartDrain& drain : drains_) {
+    if (drain.order.part == part) return &drain;
+  }
+  return nullptr;
+}
+
+PartDrain* PartDrains::Find(const ListenerContext& listener) {
+  for (PartDrain& drain : drains_) {
+    if (Is(drain.order.part, listener)) return &drain;
   }
   return nullptr;
 }
@@ -81,21 +102,25 @@ void PartDrains::OnRequestEnd(const RequestRecord& record, const DownstreamInfo&
   }
 }
 
+// Of which cluster it was does not matter here: before a drain is done, it is counted anew.
 void PartDrains::OnEndpointLeft(std::string_view address) {
-  if (PartDrain* const drain = Find(PartKind::kEndpoint, address)) OnEnded(*drain);
+  for (PartDrain& drain : drains_) {
+    const Part& part = drain.order.part;
+    if (part.kind == PartKind::kEndpoint && part.name == address) OnEnded(drain);
+  }
 }
 
-void PartDrains::OnConnectionOpened(std::string_view listener) {
-  if (PartDrain* const drain = Find(PartKind::kListener, listener)) ++drain->remaining;
+void PartDrains::OnConnectionOpened(const ListenerContext& listener) {
+  if (PartDrain* const drain = Find(listener)) ++drain->remaining;
 }
 
-void PartDrains::OnConnectionClosed(std::string_view listener) {
-  if (PartDrain* const drain = Find(PartKind::kListener, listener)) OnEnded(*drain);
+void PartDrains::OnConnectionClosed(const ListenerContext& listener) {
+  if (PartDrain* const drain = Find(listener)) OnEnded(*drain);
 }
 
-TimePoint PartDrains::NextIdleGraceEnd(std::string_view listener, TimePoint now,
+TimePoint PartDrains::NextIdleGraceEnd(const ListenerContext& listener, TimePoint now,
                                        Duration otherwise) {
-  PartDrain* const drain = Find(PartKind::kListener, listener);
+  PartDrain* const drain = Find(listener);
   return drain != nullptr ? drain->idle_grace.NextEnd(now) : now + otherwise;
 }
 
@@ -109,10 +134,10 @@ std::vector<PartProgress> PartDrains::Progress() const {
   return all;
 }
 
-void PartDrains::CountConnection(std::string_view listener,
+void PartDrains::CountConnection(const ListenerContext& listener,
                                  std::vector<PartProgress>& progress) const {
   for (PartProgress& one : progress) {
-    if (one.part.kind == PartKind::kListener && one.part.name == listener) ++one.connections;
+    if (Is(one.part, listener)) ++one.connections;
   }
 }
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "http/idle_grace.h"
+#include "http/listener_context.h"
 #include "http/long_lived_streams.h"
 #include "sluice/handler.h"
 #include "sluice/part_drain.h"
@@ -37,11 +38,19 @@ struct PartDrain {
   PartProgress progress;   // but for what is in flight now
 };
 
+// Whether `part` is this listener.
+inline bool Is(const Part& part, const ListenerContext& listener) {
+  return part.kind == PartKind::kListener && part.name == listener.name &&
+         part.removed_by == listener.removed_by;
+}
+
 class PartDrains {
  public:
-  // The drain of this part; null when there is none, and new work is welcome.
+  // The drain of this part; null when there is none, and new work is welcome. By its name a part is
+  // found as it is, and not one that was removed.
   PartDrain* Find(PartKind kind, std::string_view name);
-  PartDrain* Find(const Part& part) { return Find(part.kind, part.name); }
+  PartDrain* Find(const Part& part);
+  PartDrain* Find(const ListenerContext& listener);
   bool Has(PartKind kind, std::string_view name) { return Find(kind, name) != nullptr; }
 
   PartDrain& Begin(const PartDrainOrder& order, TimePoint now);
@@ -55,16 +64,17 @@ class PartDrains {
   void OnRequestEnd(const RequestRecord& record, const DownstreamInfo& downstream, bool counts_cut);
   // A request tries another endpoint than the one with this address, on which it was.
   void OnEndpointLeft(std::string_view address);
-  void OnConnectionOpened(std::string_view listener);
-  void OnConnectionClosed(std::string_view listener);
+  void OnConnectionOpened(const ListenerContext& listener);
+  void OnConnectionClosed(const ListenerContext& listener);
 
   // Of a connection that the drain of its listener has told; `otherwise` when it was taken back.
-  TimePoint NextIdleGraceEnd(std::string_view listener, TimePoint now, Duration otherwise);
+  TimePoint NextIdleGraceEnd(const ListenerContext& listener, TimePoint now, Duration otherwise);
 
   // The account of every part, to which what is there now has to be counted, one by one. A part
   // that ends or begins in between is no matter.
   std::vector<PartProgress> Progress() const;
-  void CountConnection(std::string_view listener, std::vector<PartProgress>& progress) const;
+  void CountConnection(const ListenerContext& listener,
+                       std::vector<PartProgress>& progress) const;
   void CountRequest(const RequestRecord& record, const DownstreamInfo& downstream,
                     std::vector<PartProgress>& progress) const;
 

@@ -52,6 +52,9 @@ class DrainController {
   DrainController(const DrainController&) = delete;
   DrainController& operator=(const DrainController&) = delete;
 
+  // For the next drain: a new configuration is in force.
+  void SetConfig(const DrainConfig& config) { config_ = config; }
+
   Phase phase() const { return phase_; }
 
   // Called on every change, after phase() says the new one and before its work begins; for
@@ -116,7 +119,7 @@ class DrainController {
   void WriteReport() const;
 
   Loop& loop_;
-  const DrainConfig config_;
+  DrainConfig config_;
   Drainable& target_;
   const DrainHooks hooks_;
   std::vector<Listener> listeners_;

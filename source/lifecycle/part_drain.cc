@@ -92,6 +92,26 @@ PartDrainController::PartDrainController(const DrainConfig& config, PartNames na
 
 PartDrainController::~PartDrainController() = default;
 
+bool PartDrainController::Knows(const Part& part) const {
+  const auto& known = names_[static_cast<size_t>(part.kind)];
+  return std::find(known.begin(), known.end(), part.name) != known.end();
+}
+
+void PartDrainController::SetConfig(const DrainConfig& config, PartNames names) {
+  config_ = config;
+  names_ = std::move(names);
+  for (auto entry = entries_.begin(); entry != entries_.end();) {
+    const Part part = entry->first;
+    if (part.removed_by != 0 || Knows(part)) {
+      ++entry;
+      continue;
+    }
+    ++entry;
+    Gauge(part).Set(0);
+    Forget(part);
+  }
+}
+
 tl::expected<void, PartRefusal> PartDrainController::Check(const Part& part) const {
   const Phase phase = around_.process.phase();
   if (phase != Phase::kReady && phase != Phase::kLameDuck) {
@@ -102,7 +122,7 @@ tl::expected<void, PartRefusal> PartDrainController::Check(const Part& part) con
                     PhaseName(phase)));
   }
   const auto& known = names_[static_cast<size_t>(part.kind)];
-  if (std::find(known.begin(), known.end(), part.name) != known.end()) return {};
+  if (Knows(part)) return {};
   const std::string nearest = NearestName(part.name, known);
   const std::string hint = nearest.empty() ? "" : fmt::format(" did you mean \"{}\"?", nearest);
   const size_t listed = std::min(known.size(), kMaxNamesListed);
@@ -116,19 +136,29 @@ tl::expected<void, PartRefusal> PartDrainController::Check(const Part& part) con
 tl::expected<void, PartRefusal> PartDrainController::Drain(const Part& part) {
   if (auto checked = Check(part); !checked) return checked;
   if (entries_.contains(part)) return {};
+  Begin(part, config_.deadline);
+  Gauge(part).Set(1);
+  return {};
+}
+
+void PartDrainController::DrainRemoved(const std::vector<Removal>& removals) {
+  for (const Removal& removal : removals) Begin(removal.part, removal.deadline);
+}
+
+void PartDrainController::Begin(const Part& part, Duration deadline) {
   const uint64_t id = next_id_++;
   Entry& entry =
       *entries_.emplace(part, std::make_unique<Entry>(*this, part, id, around_.workers.size()))
            .first->second;
-  entry.deadline.Set(around_.loop.Now() + config_.deadline);
-  Gauge(part).Set(1);
+  entry.deadline.Set(around_.loop.Now() + deadline);
   LogEvent(Level::kInfo, "part_drain",
            {{"scope", PartKindName(part.kind)},
             {"name", part.name},
-            {"deadline_seconds", Seconds(config_.deadline)}});
+            {"removed", part.removed_by != 0},
+            {"deadline_seconds", Seconds(deadline)}});
   // The last who are told need some time to answer, too.
   const PartDrainOrder order{.part = part,
-                             .spread = std::min(config_.spread, config_.deadline * 3 / 4),
+                             .spread = std::min(config_.spread, deadline * 3 / 4),
                              .idle_grace = config_.idle_grace,
                              .linger = config_.linger};
   for (PartDrainable* worker : around_.workers) {
@@ -136,7 +166,12 @@ tl::expected<void, PartRefusal> PartDrainController::Drain(const Part& part) {
       around_.loop.Post([this, part, id, progress] { OnWorkerDone(part, id, progress); });
     });
   }
-  return {};
+}
+
+// Nothing is left of it, or its name: what drains it can go.
+void PartDrainController::Forget(const Part& part) {
+  entries_.erase(part);
+  for (PartDrainable* worker : around_.workers) worker->UndrainPart(part);
 }
 
 void PartDrainController::OnWorkerDone(const Part& part, uint64_t id,
@@ -163,6 +198,7 @@ void PartDrainController::OnWorkerDone(const Part& part, uint64_t id,
             {"told", entry.progress.told},
             {"left", entry.progress.left},
             {"cut", cut}});
+  if (part.removed_by != 0) Forget(Part(part));
 }
 
 void PartDrainController::OnDeadline(Entry& entry) {

@@ -60,9 +60,21 @@ class PartDrainController {
   ~PartDrainController();
   PartDrainController(const PartDrainController&) = delete;
 
+  // For the next drains: a new configuration is in force. Parts that are drained and have no name in
+  // it are forgotten.
+  void SetConfig(const DrainConfig& config, PartNames names);
+
   // Begins to drain a part; one that is drained already stays so. Fails for a name that does not
   // exist, and while the process is neither ready nor lame duck.
   tl::expected<void, PartRefusal> Drain(const Part& part);
+
+  // A new configuration has no place for these (Part::removed_by): what is in flight there has until
+  // the deadline, from now. They are forgotten when nothing is left of them.
+  struct Removal {
+    Part part;
+    Duration deadline;
+  };
+  void DrainRemoved(const std::vector<Removal>& removals);
 
   // The part serves again. Fails for the same reasons, and for a part that is not drained.
   tl::expected<void, PartRefusal> Undrain(const Part& part);
@@ -73,14 +85,17 @@ class PartDrainController {
  private:
   class Entry;
 
+  bool Knows(const Part& part) const;
   tl::expected<void, PartRefusal> Check(const Part& part) const;
+  void Begin(const Part& part, Duration deadline);
+  void Forget(const Part& part);
   void OnWorkerDone(const Part& part, uint64_t id, const PartProgress& progress);
   void OnDeadline(Entry& entry);
   void OnProcessPhase(Phase to);
   MetricCell& Gauge(const Part& part);
 
-  const DrainConfig config_;
-  const PartNames names_;
+  DrainConfig config_;
+  PartNames names_;
   const Surroundings around_;
   std::map<Part, std::unique_ptr<Entry>> entries_;
   uint64_t next_id_ = 0;

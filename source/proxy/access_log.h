@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <utility>
 
 #include "base/log_writer.h"
 #include "base/metrics.h"
@@ -23,12 +24,15 @@ class AccessLog final : public RequestLog {
   AccessLog(Loop& loop, std::shared_ptr<const AccessLogLine> line,
             AsyncLogWriter::Channel& channel);
 
+  // For requests that end from now on.
+  void SetLine(std::shared_ptr<const AccessLogLine> line) { line_ = std::move(line); }
+
   void OnRequestDone(const RequestHead& request, const RequestRecord& record,
                      const DownstreamInfo& downstream) override;
 
  private:
   Loop& loop_;
-  const std::shared_ptr<const AccessLogLine> line_;
+  std::shared_ptr<const AccessLogLine> line_;
   AsyncLogWriter::Channel& channel_;
   TimestampWriter timestamps_;
   LineBuffer buffer_;

@@ -70,9 +70,13 @@ void ProxiedRequest::Connect(Replay replay) {
     OnNoConnection(ConnectFailure::kNoEndpoint);
     return;
   }
-  const std::string_view before =
-      std::exchange(stream_->record().endpoint, lease_.pool().address());
-  if (before != lease_.pool().address()) proxy_.parts().OnEndpointLeft(before);
+  RequestRecord& record = stream_->record();
+  if (record.endpoint_holder.get() != &lease_.pool()) {
+    const Hold<Held> before =
+        std::exchange(record.endpoint_holder, Hold<Held>(&lease_.pool()));
+    const std::string_view left = std::exchange(record.endpoint, lease_.pool().address());
+    if (left != record.endpoint) proxy_.parts().OnEndpointLeft(left);
+  }
   if (has_body_) stream_->PauseRequest();
   lease_.pool().Acquire(*this, {.replay = replay, .checked = !safe_to_repeat_});
 }

@@ -46,6 +46,7 @@ void ProxiedRequest::Adopt(ServerStream& stream, const Route& route, Cluster& cl
   record.route = route.name();
   record.cluster = cluster.config().name;
   record.endpoint = lease_.pool().address();
+  record.endpoint_holder = Hold<Held>(&lease_.pool());
   record.upstream_time = tunnel.upstream_time;
   record.attempts = tunnel.attempts;
   state_ = State::kTunnel;
@@ -78,6 +79,7 @@ Result<void> Proxy::Adopt(ServerStream& stream, const FrozenTunnel& frozen,
     websockets().Return();
     return Fail("the socket to the upstream could not be taken over");
   }
+  stream.record().generation = Hold<Generation>(around_.generation);
   std::unique_ptr<ProxiedRequest> request = free_requests_.Acquire(*this);
   request.release()->Adopt(stream, *route, cluster, std::move(lease), *tunnel, std::move(upstream));
   return {};

@@ -45,6 +45,7 @@ Proxy::Proxy(const Surroundings& surroundings)
 Proxy::~Proxy() = default;
 
 void Proxy::OnRequest(ServerStream& stream, bool end_stream) {
+  stream.record().generation = Hold<Generation>(around_.generation);
   RequestHead& head = stream.request();
   if (!NormalizePath(head)) {
     stream.CloseAfterResponse();

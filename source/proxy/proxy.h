@@ -22,8 +22,8 @@ namespace sluice {
 
 class ProxiedRequest;
 
-// All clusters of one worker by name. They outlive every Proxy of the worker.
-using ClusterMap = std::unordered_map<std::string, std::unique_ptr<Cluster>>;
+// The clusters of one configuration on one worker, by name. They outlive its proxies.
+using ClusterMap = std::unordered_map<std::string, std::shared_ptr<Cluster>>;
 
 class Proxy final : public Handler {
  public:
@@ -38,6 +38,7 @@ class Proxy final : public Handler {
     WebSocketMetrics& websocket_metrics;
     Budget& websockets;
     PartDrains& parts;
+    Generation* generation = nullptr;  // what all of this lives in, held by every request
   };
   explicit Proxy(const Surroundings& surroundings);
   ~Proxy() override;

@@ -21,25 +21,23 @@ void ListeningPort::Overloaded::OnRequest(ServerStream& stream, bool) {
   SendLocalReply(stream, 503, "503 Service Unavailable: too many connections\n");
 }
 
-ListeningPort::ListeningPort(const ListenerConfig& config, const Snapshot::Listener& compiled,
-                             std::vector<Fd> sockets, ConnectionBudgets budgets,
-                             const Services& services)
-    : config_(config),
+ListeningPort::ListeningPort(const ListenerConfig& config, std::vector<Fd> sockets,
+                             std::shared_ptr<ListenerBudgets> budgets, const Services& services)
+    : address_(config.address),
+      backlog_(config.backlog),
       on_overload_(config.on_overload),
-      budgets_(budgets),
+      budgets_(std::move(budgets)),
+      process_budget_(services.process),
       connections_(services.connections),
       loop_(services.loop),
+      shard_(services.shard),
       websocket_metrics_(services.shard, config.name),
-      proxy_({services.loop, *compiled.router, *compiled.forwarding, services.clusters,
-              services.connections.long_lived(), websocket_metrics_, budgets.websockets,
-              services.connections.parts()}),
       context_(config.name, services.shard),
       rejecting_(config.name, services.shard),
       over_limit_(services.shard.Counter(
           "sluice_connections_over_limit_total",
           "Times a connection met the limit: it was made to wait, or answered 503.",
           {{"listener", config.name}})),
-      tls_(compiled.tls),
       adopter_(services.loop),
       retry_(services.loop.timers(), Delegate::Bind<&ListeningPort::OnRetry>(this)) {
   MetricCell& accept_errors = services.shard.Counter(
@@ -52,19 +50,36 @@ ListeningPort::ListeningPort(const ListenerConfig& config, const Snapshot::Liste
         accept_errors));
   }
   context_.direction = rejecting_.direction = config.direction;
-  context_.options = rejecting_.options = compiled.options;
-  context_.request_log = rejecting_.request_log = services.request_log;
-  context_.handler = &proxy_;
   context_.on_connection_closed = [this] { OnClosed(); };
-  if (tls_ != nullptr) tls_metrics_ = TlsHandshakeMetrics::OfListener(services.shard, config.name);
   rejecting_.handler = &overloaded_;
+}
+
+void ListeningPort::Use(WorkerGeneration& generation, size_t index, RequestLog* log) {
+  const ListenerConfig& config = generation.snapshot().config.listeners[index];
+  const Snapshot::Listener& compiled = generation.snapshot().listeners[index];
+  context_.handler = &generation.AddProxy(
+      index, {loop_, connections_.long_lived(), connections_.parts(), websocket_metrics_,
+              budgets_->websockets});
+  context_.options = rejecting_.options = compiled.options;
   rejecting_.options.limits.requests_per_connection = 1;
+  SetLog(log);
+  on_overload_ = config.on_overload;
+  backlog_ = config.backlog;  // StartAccepting tells the kernel
+  SetTls(compiled.tls);
+  generation_ = Hold<WorkerGeneration>(&generation);
+}
+
+void ListeningPort::SetTls(std::shared_ptr<const TlsServerContext> context) {
+  tls_ = std::move(context);
+  if (tls_ != nullptr && !tls_metrics_) {
+    tls_metrics_ = TlsHandshakeMetrics::OfListener(shard_, context_.name);
+  }
 }
 
 void ListeningPort::StartAccepting() {
   bool listening = true;
   for (const auto& listener : listeners_) {
-    listening = listener->Listen(config_.backlog) && listening;
+    listening = listener->Listen(backlog_) && listening;
   }
   if (!listening) LogListenFailed();
   held_ = false;
@@ -104,8 +119,8 @@ Result<void> ListeningPort::Adopt(const MovedConnection& moved) {
   if (!TryTake()) return Fail("the connection limit is reached");
   Result<void> adopted = connections_.Adopt(moved, context_, adopter_);
   if (!adopted) {
-    budgets_.process.Return();
-    budgets_.listener.Return();
+    process_budget_.Return();
+    budgets_->connections.Return();
   }
   return adopted;
 }
@@ -130,22 +145,21 @@ void ListeningPort::AcceptAgain() {
   stopping_ = false;
   bool listening = true;
   for (const auto& listener : listeners_) {
-    listening = listener->Reopen(std::exchange(replacement_, Fd()), config_.backlog) && listening;
+    listening = listener->Reopen(std::exchange(replacement_, Fd()), backlog_) && listening;
   }
   if (!listening) LogListenFailed();
 }
 
 void ListeningPort::LogListenFailed() const {
   LogEvent(Level::kError, "listen_failed",
-           {{"listener", config_.name},
-            {"error",
-             std::string("cannot listen on ") + config_.address + ": " + std::strerror(errno)}});
+           {{"listener", context_.name},
+            {"error", std::string("cannot listen on ") + address_ + ": " + std::strerror(errno)}});
 }
 
 bool ListeningPort::TryTake() {
-  if (!budgets_.listener.TryTake()) return false;
-  if (budgets_.process.TryTake()) return true;
-  budgets_.listener.Return();
+  if (!budgets_->connections.TryTake()) return false;
+  if (process_budget_.TryTake()) return true;
+  budgets_->connections.Return();
   return false;
 }
 
@@ -172,7 +186,7 @@ void ListeningPort::OnAccept(std::unique_ptr<Transport> transport) {
 
 void ListeningPort::Admit(std::unique_ptr<Transport> transport) {
   connections_.Accept(std::move(transport), context_);
-  const bool full = budgets_.listener.exhausted() || budgets_.process.exhausted();
+  const bool full = budgets_->connections.exhausted() || process_budget_.exhausted();
   if (full && on_overload_ == OverloadAction::kPause && !stopping_) {
     over_limit_.Add();
     Wait();
@@ -185,8 +199,8 @@ void ListeningPort::Wait() {
 }
 
 void ListeningPort::OnClosed() {
-  budgets_.process.Return();
-  budgets_.listener.Return();
+  process_budget_.Return();
+  budgets_->connections.Return();
   if (retry_.active()) OnRetry();
 }
 
@@ -194,7 +208,7 @@ void ListeningPort::OnRetry() {
   if (stopping_) return;
   retry_.Stop();
   if (parked_ && TryTake()) Admit(std::move(parked_));
-  if (parked_ || budgets_.listener.exhausted() || budgets_.process.exhausted()) {
+  if (parked_ || budgets_->connections.exhausted() || process_budget_.exhausted()) {
     retry_.Set(loop_.Now() + kRetry);
   } else {
     Resume();

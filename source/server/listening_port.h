@@ -6,7 +6,7 @@
 
 #include <memory>
 #include <optional>
-#include <string_view>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -15,36 +15,40 @@
 #include "net/listener.h"
 #include "net/socket_adopter.h"
 #include "net/tls_transport.h"
-#include "proxy/proxy.h"
-#include "server/snapshot.h"
+#include "server/worker_generation.h"
 
 namespace sluice {
 
-// Over all workers: of the listener, and of the process.
-struct ConnectionBudgets {
-  Budget& listener;
-  Budget& process;
-  Budget& websockets;
+// Of one listener, over all workers.
+struct ListenerBudgets {
+  explicit ListenerBudgets(const ListenerLimits& limits)
+      : connections(limits.connections), websockets(limits.websockets) {}
+  Budget connections;
+  Budget websockets;
 };
 
 class ListeningPort {
  public:
-  // `config`, `compiled` and the budgets must outlive it, as must everything in `services`.
+  // Everything in `services` must outlive it.
   struct Services {
     UvLoop& loop;
     ConnectionManager& connections;
-    const ClusterMap& clusters;
-    RequestLog* request_log;
+    Budget& process;  // connections over all workers and listeners
     MetricShard& shard;
   };
-  // `sockets`: one, or more when they were inherited from a process with more workers.
-  ListeningPort(const ListenerConfig& config, const Snapshot::Listener& compiled,
-                std::vector<Fd> sockets, ConnectionBudgets budgets, const Services& services);
+  // Call Use before anything else. `sockets`: one, or more when they were inherited from a process
+  // with more workers.
+  ListeningPort(const ListenerConfig& config, std::vector<Fd> sockets,
+                std::shared_ptr<ListenerBudgets> budgets, const Services& services);
   ListeningPort(const ListeningPort&) = delete;
 
+  // Goes over to a configuration, in which it is the listener at `index`: for all requests from now
+  // on, on every connection. `log` may be null, and must outlive it otherwise.
+  void Use(WorkerGeneration& generation, size_t index, RequestLog* log);
+
   Direction direction() const { return context_.direction; }
-  std::string_view name() const { return context_.name; }
-  const std::string& address() const { return config_.address; }  // as configured
+  const std::string& name() const { return context_.name; }
+  const std::string& address() const { return address_; }  // as configured
 
   void StartAccepting();
   // New connections stay in the kernel's queues until StartAccepting.
@@ -54,14 +58,20 @@ class ListeningPort {
   // The sockets, once more.
   std::vector<Fd> DuplicateSockets() const;
 
-  // For connections from now on; only where there is TLS already.
-  void SetTls(std::shared_ptr<const TlsServerContext> context) { tls_ = std::move(context); }
+  // For connections from now on; null: cleartext.
+  void SetTls(std::shared_ptr<const TlsServerContext> context);
 
   // Takes a connection that comes from another process: see ConnectionManager::Adopt.
   Result<void> Adopt(const MovedConnection& moved);
 
   // Empties the accept queue into the connection manager, then closes the socket.
   void StopAccepting();
+
+  // A new configuration, this one, has no such listener: StopAccepting is next.
+  void Remove(uint64_t removed_by) { context_.removed_by = rejecting_.removed_by = removed_by; }
+  uint64_t removed_by() const { return context_.removed_by; }
+  // Where requests are logged that end from now on.
+  void SetLog(RequestLog* log) { context_.request_log = rejecting_.request_log = log; }
 
   // The same, but the address stays taken, and new connections are refused until AcceptAgain.
   void RefuseConnections();
@@ -88,13 +98,16 @@ class ListeningPort {
   void OnClosed();
   void OnRetry();
 
-  const ListenerConfig& config_;
-  const OverloadAction on_overload_;
-  ConnectionBudgets budgets_;
+  const std::string address_;  // as configured
+  uint32_t backlog_;
+  OverloadAction on_overload_;
+  const std::shared_ptr<ListenerBudgets> budgets_;
+  Budget& process_budget_;
   ConnectionManager& connections_;
   Loop& loop_;
+  MetricShard& shard_;
   WebSocketMetrics websocket_metrics_;
-  Proxy proxy_;
+  Hold<WorkerGeneration> generation_;
   Overloaded overloaded_;
   ListenerContext context_;
   ListenerContext rejecting_;

@@ -12,6 +12,7 @@
 #include "lifecycle/exit_code.h"
 #include "lifecycle/service_manager.h"
 #include "net/listen_socket.h"
+#include "server/log_setup.h"
 #include "sluice/version.h"
 
 namespace sluice {
@@ -29,20 +30,6 @@ void RaiseDescriptorLimit() {
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-Level LevelOf(LogLevel level) {
-  switch (level) {
-    case LogLevel::kDebug:
-      return Level::kDebug;
-    case LogLevel::kInfo:
-      return Level::kInfo;
-    case LogLevel::kWarning:
-      return Level::kWarning;
-    case LogLevel::kError:
-      return Level::kError;
-  }
-  return Level::kInfo;
 }
 
 }  // namespace
@@ -71,14 +58,18 @@ Result<void> Server::Build(ServeOptions options) {
   auto succession = Succession::Begin(control_, options.config.restart, options.takeover_path);
   if (!succession) return tl::unexpected(succession.error());
   succession_ = std::move(*succession);
-  if (auto done = StartAccessLog(options.config); !done) return done;
+  auto log = StartAccessLog(options.config.access_log);
+  if (!log) return tl::unexpected(log.error());
+  access_log_ = std::move(*log);
   if (auto done = StartEmbeddedOrigin(options); !done) return done;
+  ConfigSource source = std::move(options.source);
   auto snapshot = BuildSnapshot(std::move(options.config));
   if (!snapshot) return tl::unexpected(snapshot.error());
   snapshot_ = std::move(*snapshot);
   succession_->Inherit(*snapshot_, metrics_, control_.WallNow());
   if (auto done = BindListeners(); !done) return done;
   if (auto done = BuildControl(); !done) return done;
+  BuildReloader(std::move(source));
   if (succession_->takes_over()) return {};  // until then the pid file is another's
   return WritePidFile();
 }
@@ -87,20 +78,7 @@ Result<void> Server::Build(ServeOptions options) {
 
 Result<void> Server::StartLog(const Config& config) {
   std::string error;
-  const LogOptions log{LevelOf(config.log.level), config.log.format == LogFormat::kJson,
-                       config.log.path};
-  if (!ConfigureLog(log, &error)) return Fail("log.path: " + error);
-  return {};
-}
-
-Result<void> Server::StartAccessLog(const Config& config) {
-  if (!config.access_log.enabled) return {};
-  std::string error;
-  AsyncLogWriter::Options options;
-  options.path = config.access_log.path;
-  // A shard of its own: the log's thread counts in it.
-  access_log_ = AsyncLogWriter::Start(options, AccessLogDropped(metrics_.AddShard()), &error);
-  if (access_log_ == nullptr) return Fail("access_log.path: " + error);
+  if (!ConfigureLog(LogOptionsOf(config.log), &error)) return Fail("log.path: " + error);
   return {};
 }
 
@@ -123,7 +101,8 @@ Result<void> Server::StartEmbeddedOrigin(ServeOptions& options) {
 Result<void> Server::BindListeners() {
   const Config& config = snapshot_->config;
   const size_t count = config.workers != 0 ? config.workers : UsableCpus();
-  budgets_ = std::make_unique<ProcessBudgets>(config);
+  connection_budget_ = std::make_unique<Budget>(config.max_connections);
+  const auto budgets = BudgetsFor(config);
   std::vector<std::vector<std::vector<Fd>>> sockets(count);  // by worker, then by listener
   for (const ListenerConfig& listener : config.listeners) {
     auto shared = SocketsFor(listener, count);
@@ -132,9 +111,9 @@ Result<void> Server::BindListeners() {
     for (size_t i = 0; i < count; ++i) sockets[i].push_back(std::move(shared->by_worker[i]));
   }
   for (size_t i = 0; i < count; ++i) {
-    const Worker::Surroundings surroundings{*budgets_, metrics_.AddShard(), access_log_.get()};
-    workers_.push_back(
-        std::make_unique<Worker>(snapshot_, std::move(sockets[i]), FreshSeed(), surroundings));
+    workers_.push_back(std::make_unique<Worker>(
+        WorkerUpdate{snapshot_, std::move(sockets[i]), budgets, access_log_.get()}, FreshSeed(),
+        Worker::Surroundings{*connection_budget_, metrics_.AddShard()}));
     Worker& worker = *workers_.back();
     remotes_.push_back(
         std::make_unique<RemoteDrainable>(control_, worker.loop(), worker.connections()));
@@ -291,6 +270,10 @@ AdminSources Server::MakeAdminSources() {
   sources.restart = [this](std::function<void(Result<int>)> reply) {
     succession_->Restart(std::move(reply));
   };
+  sources.last_reload = [this] { return reloader_->last(); };
+  sources.reload = [this](std::function<void(const ReloadReport&)> reply) {
+    reloader_->Reload("admin", std::move(reply));
+  };
   return sources;
 }
 
@@ -390,18 +373,6 @@ void Server::ReopenLogs() {
   ReopenLog();
   if (access_log_) access_log_->Reopen();
   LogEvent(Level::kInfo, "logs_reopened");
-}
-
-void Server::OnHangUp() {
-  if (tls_reloader_->has_work()) {
-    tls_reloader_->Reload();
-  } else {
-    LogEvent(Level::kWarning, "signal_ignored",
-             {{"signal", "SIGHUP"},
-              {"reason",
-               "this version reloads only certificates, and there are none: start it "
-               "anew for another configuration"}});
-  }
 }
 
 void Server::CollectConnections(std::function<void(std::vector<ConnectionRecord>)> reply) {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,15 +14,18 @@
 #include "admin/admin_handler.h"
 #include "base/log_writer.h"
 #include "base/metrics.h"
+#include "config/loader.h"
 #include "lifecycle/drain.h"
 #include "lifecycle/fan_out.h"
 #include "lifecycle/part_drain.h"
 #include "lifecycle/signals.h"
 #include "net/listen_socket.h"
+#include "net/file_watcher.h"
 #include "net/uv_loop.h"
 #include "server/control_port.h"
 #include "server/embedded_origin.h"
 #include "server/remote_drainable.h"
+#include "server/reloader.h"
 #include "server/remote_part_drainable.h"
 #include "server/succession.h"
 #include "server/tls_reloader.h"
@@ -32,8 +36,9 @@ namespace sluice {
 
 struct ServeOptions {
   Config config;
-  Program program;                  // how this process was started
-  std::string takeover_path;        // of the process to take over from; empty: none is known
+  Program program;            // how this process was started
+  std::string takeover_path;  // of the process to take over from; empty: none is known
+  ConfigSource source;  // where `config` came from, to be read again; without a file: nowhere
   std::string embedded_origin_for;  // name of a cluster that the embedded origin serves, or empty
 };
 
@@ -54,7 +59,6 @@ class Server {
 
   Result<void> Build(ServeOptions options);
   Result<void> StartLog(const Config& config);
-  Result<void> StartAccessLog(const Config& config);
   Result<void> StartEmbeddedOrigin(ServeOptions& options);
   Result<void> BindListeners();
   Result<SharedListenSockets> SocketsFor(const ListenerConfig& listener, size_t workers);
@@ -74,9 +78,22 @@ class Server {
   void BuildTlsReloader();
   void BuildPartDrain();
   Result<void> BindAgain(const Part& part);
+
+  // Reload: server_reload.cc.
+  void BuildReloader(ConfigSource source);
+  Result<void> Publish(std::shared_ptr<const Snapshot> next, std::function<void()> done);
+  Result<std::unique_ptr<AsyncLogWriter>> StartAccessLog(const AccessLogConfig& config);
+  struct NewListeners;
+  Result<NewListeners> BindNewListeners(const Config& config);
+  void UseAddresses(const Config& before, std::vector<std::string> addresses);
+  std::vector<std::shared_ptr<ListenerBudgets>> BudgetsFor(const Config& config);
+  void SendToWorkers(const std::function<WorkerUpdate(size_t worker)>& update,
+                     std::function<void()> done);
+  void WatchFile();
   void OnHangUp();
   void OnStopSignal(DrainTrigger trigger);
   void OnRestartSignal();
+
   void Flush(std::function<void()> done);
   void Release(std::function<void()> done);
 
@@ -90,12 +107,15 @@ class Server {
   std::shared_ptr<const Snapshot> snapshot_;
   std::unique_ptr<EmbeddedOrigin> embedded_origin_;
   std::unique_ptr<ControlPort> embedded_port_;
-  std::unique_ptr<ProcessBudgets> budgets_;
+  std::unique_ptr<Budget> connection_budget_;  // of the process
+  std::map<std::string, std::shared_ptr<ListenerBudgets>> listener_budgets_;
   std::vector<std::string> addresses_;  // of the listeners, as bound
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::unique_ptr<RemoteDrainable>> remotes_;
   std::vector<std::unique_ptr<RemotePartDrainable>> part_remotes_;
   std::unique_ptr<TlsReloader> tls_reloader_;
+  std::unique_ptr<Reloader> reloader_;
+  std::unique_ptr<FileWatcher> file_watcher_;
   std::unique_ptr<FanOut> fan_out_;
   std::unique_ptr<DrainController> drain_;
   std::unique_ptr<PartDrainController> part_drain_;

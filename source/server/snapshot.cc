@@ -43,16 +43,30 @@ HttpOptions OptionsFor(const ListenerConfig& listener, const DrainConfig& drain)
   return options;
 }
 
-Result<void> AddTls(Snapshot* snapshot) {
+// Tickets are opened by the listener that made them, so its keys go by its name.
+std::shared_ptr<TlsTicketKeys> KeysOfBefore(const Snapshot* previous, const ListenerConfig& now) {
+  if (previous == nullptr || !now.tls->ticket_key_files.empty()) return nullptr;
+  for (size_t i = 0; i < previous->listeners.size(); ++i) {
+    const ListenerConfig& config = previous->config.listeners[i];
+    const bool same = config.name == now.name && config.tls && config.tls->ticket_key_files.empty();
+    if (same) return previous->listeners[i].ticket_keys;
+  }
+  return nullptr;
+}
+
+Result<void> AddTls(Snapshot* snapshot, const Snapshot* previous) {
   for (size_t i = 0; i < snapshot->listeners.size(); ++i) {
     const ListenerConfig& config = snapshot->config.listeners[i];
     Snapshot::Listener& listener = snapshot->listeners[i];
     if (!config.tls) continue;
-    auto keys = MakeTicketKeys(config, std::chrono::system_clock::now());
-    if (!keys) return tl::unexpected(keys.error());
-    listener.ticket_keys = *keys;
-    auto context =
-        TlsServerContext::Build(TlsOptionsOf(config, listener.options.http2_enabled), *keys);
+    listener.ticket_keys = KeysOfBefore(previous, config);
+    if (listener.ticket_keys == nullptr) {
+      auto keys = MakeTicketKeys(config, std::chrono::system_clock::now());
+      if (!keys) return tl::unexpected(keys.error());
+      listener.ticket_keys = *keys;
+    }
+    auto context = TlsServerContext::Build(TlsOptionsOf(config, listener.options.http2_enabled),
+                                           listener.ticket_keys);
     if (!context) return tl::unexpected(context.error());
     listener.tls = *context;
   }
@@ -68,8 +82,9 @@ Result<void> AddTls(Snapshot* snapshot) {
 
 }  // namespace
 
-Result<std::shared_ptr<const Snapshot>> BuildSnapshot(Config config) {
+Result<std::shared_ptr<const Snapshot>> BuildSnapshot(Config config, const Snapshot* previous) {
   auto snapshot = std::make_shared<Snapshot>();
+  if (previous != nullptr) snapshot->generation = previous->generation + 1;
   snapshot->config = std::move(config);
   for (const ListenerConfig& listener : snapshot->config.listeners) {
     auto router = Router::Build(listener.virtual_hosts);
@@ -77,7 +92,7 @@ Result<std::shared_ptr<const Snapshot>> BuildSnapshot(Config config) {
     snapshot->listeners.push_back({OptionsFor(listener, snapshot->config.drain), std::move(*router),
                                    std::make_unique<Forwarding>(listener), nullptr, nullptr});
   }
-  if (auto added = AddTls(snapshot.get()); !added) return tl::unexpected(added.error());
+  if (auto added = AddTls(snapshot.get(), previous); !added) return tl::unexpected(added.error());
   if (snapshot->config.access_log.enabled) {
     auto line = AccessLogLine::FromConfig(snapshot->config.access_log);
     if (!line) return Fail("access_log.text_format: " + line.error().message);

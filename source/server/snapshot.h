@@ -2,6 +2,7 @@
 // Built whole on the control thread, immutable, shared by all workers.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -27,6 +28,7 @@ struct Snapshot {
     std::shared_ptr<TlsTicketKeys> ticket_keys;
   };
 
+  uint64_t generation = 1;  // counts the configurations of the process
   Config config;
   std::vector<Listener> listeners;
   // In the order of config.clusters; null without TLS.
@@ -35,7 +37,8 @@ struct Snapshot {
 };
 
 // Fails with what does not compile, naming the listener and the route, and with files of TLS that
-// cannot be used.
-Result<std::shared_ptr<const Snapshot>> BuildSnapshot(Config config);
+// cannot be used. `previous`: what it replaces, whose random ticket keys go on to be used; or null.
+Result<std::shared_ptr<const Snapshot>> BuildSnapshot(Config config,
+                                                      const Snapshot* previous = nullptr);
 
 }  // namespace sluice

@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/log.h"
@@ -74,6 +75,10 @@ class TlsReloader::Part {
     return entry;
   }
 
+  // Of a listener: the keys of its tickets, and when they are changed next.
+  virtual const TlsTicketKeys* keys() const { return nullptr; }
+  virtual TimePoint rotation_due() const { return kNever; }
+
   TlsReport::Entry Report() const { return {where_, Certificates(), {}}; }
 
  protected:
@@ -122,10 +127,16 @@ class TlsReloader::ListenerPart final : public Part {
       : Part(owner, "listeners." + ConfigAt(owner, index).name, Files(ConfigAt(owner, index))),
         index_(index),
         context_(owner.snapshot_->listeners[index].tls),
+        keys_(owner.snapshot_->listeners[index].ticket_keys),
         rotation_(owner.loop_.timers(), Delegate::Bind<&ListenerPart::Rotate>(this)) {
     ShowExpiry();
-    if (rotates()) rotation_.Set(owner.loop_.Now() + tls().session_lifetime);
+    if (!rotates()) return;
+    const TimePoint due = owner.loop_.Now() + tls().session_lifetime;
+    rotation_.Set(std::min(due, owner.RotationDue(keys_.get())));
   }
+
+  const TlsTicketKeys* keys() const override { return keys_.get(); }
+  TimePoint rotation_due() const override { return rotation_.deadline(); }
 
  private:
   static const ListenerConfig& ConfigAt(const TlsReloader& owner, size_t index) {
@@ -148,16 +159,16 @@ class TlsReloader::ListenerPart final : public Part {
 
   // Tickets have a lifetime, and so have their keys: one of it to seal, one more to open.
   void Rotate() {
-    compiled().ticket_keys->Rotate(owner_.loop_.WallNow());
+    keys_->Rotate(owner_.loop_.WallNow());
     rotation_.Set(owner_.loop_.Now() + tls().session_lifetime);
   }
 
   Result<void> Read() override {
     auto context = TlsServerContext::Build(TlsOptionsOf(config(), compiled().options.http2_enabled),
-                                           compiled().ticket_keys);
+                                           keys_);
     if (!context) return tl::unexpected(context.error());
     if (!tls().ticket_key_files.empty()) {
-      auto loaded = LoadTicketKeys(config(), owner_.loop_.WallNow(), compiled().ticket_keys.get());
+      auto loaded = LoadTicketKeys(config(), owner_.loop_.WallNow(), keys_.get());
       if (!loaded) return loaded;
     }
     context_ = std::move(*context);
@@ -174,6 +185,7 @@ class TlsReloader::ListenerPart final : public Part {
 
   const size_t index_;
   std::shared_ptr<const TlsServerContext> context_;
+  const std::shared_ptr<TlsTicketKeys> keys_;
   Timer rotation_;
 };
 
@@ -217,19 +229,33 @@ class TlsReloader::ClusterPart final : public Part {
 TlsReloader::TlsReloader(Loop& loop, std::shared_ptr<const Snapshot> snapshot, Publish publish,
                          MetricShard& shard)
     : loop_(loop),
-      snapshot_(std::move(snapshot)),
       publish_(std::move(publish)),
       shard_(shard),
       look_(loop.timers(), Delegate::Bind<&TlsReloader::Look>(this)) {
+  Use(std::move(snapshot));
+}
+
+void TlsReloader::Use(std::shared_ptr<const Snapshot> snapshot) {
+  const std::shared_ptr<const Snapshot> before = std::exchange(snapshot_, std::move(snapshot));
   const Config& config = snapshot_->config;
+  std::vector<std::unique_ptr<Part>> parts;
   for (size_t i = 0; i < config.listeners.size(); ++i) {
-    if (config.listeners[i].tls) parts_.push_back(std::make_unique<ListenerPart>(*this, i));
+    if (config.listeners[i].tls) parts.push_back(std::make_unique<ListenerPart>(*this, i));
   }
   for (size_t i = 0; i < config.clusters.size(); ++i) {
-    if (config.clusters[i].tls) parts_.push_back(std::make_unique<ClusterPart>(*this, i));
+    if (config.clusters[i].tls) parts.push_back(std::make_unique<ClusterPart>(*this, i));
   }
+  parts_ = std::move(parts);
   const Duration interval = config.tls.reload_interval;
-  if (has_work() && interval != Duration::zero()) look_.Set(loop.Now() + interval);
+  const bool looks = has_work() && interval != Duration::zero();
+  look_.Set(looks ? loop_.Now() + interval : kNever);
+}
+
+TimePoint TlsReloader::RotationDue(const TlsTicketKeys* keys) const {
+  for (const auto& part : parts_) {
+    if (part->keys() == keys) return part->rotation_due();
+  }
+  return kNever;
 }
 
 TlsReloader::~TlsReloader() = default;

@@ -39,6 +39,9 @@ class TlsReloader {
   // False when nothing in the configuration has TLS.
   bool has_work() const { return !parts_.empty(); }
 
+  // Another configuration is in force, whose files have just been read.
+  void Use(std::shared_ptr<const Snapshot> snapshot);
+
   // Reads every file again, whether it has changed or not; says how that went.
   TlsReport Reload();
 
@@ -51,9 +54,11 @@ class TlsReloader {
   class ClusterPart;
 
   void Look();
+  // When the keys of a listener that stays are to be changed next; kNever when it is new.
+  TimePoint RotationDue(const TlsTicketKeys* keys) const;
 
   Loop& loop_;
-  const std::shared_ptr<const Snapshot> snapshot_;
+  std::shared_ptr<const Snapshot> snapshot_;
   const Publish publish_;
   MetricShard& shard_;
   Timer look_;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <list>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -13,21 +14,23 @@
 #include "http/part_drainer.h"
 #include "net/fd.h"
 #include "net/socket_dialer.h"
-#include "net/tls_dialer.h"
 #include "net/uv_loop.h"
 #include "proxy/access_log.h"
+#include "server/cluster_set.h"
 #include "server/listening_port.h"
 #include "server/snapshot.h"
 #include "sluice/moved_connection.h"
 
 namespace sluice {
 
-// Of the whole process, by listener and in all.
-struct ProcessBudgets {
-  explicit ProcessBudgets(const Config& config);
-  std::vector<std::unique_ptr<Budget>> listeners;
-  std::vector<std::unique_ptr<Budget>> websockets;  // by listener
-  Budget process;
+// A configuration on its way to a worker.
+struct WorkerUpdate {
+  std::shared_ptr<const Snapshot> snapshot;
+  // By place of the listener. One without any has them already, or gets those of one that listens on
+  // its address now and goes.
+  std::vector<std::vector<Fd>> sockets;
+  std::vector<std::shared_ptr<ListenerBudgets>> budgets;
+  AsyncLogWriter* log = nullptr;  // null: no access log
 };
 
 // A listening socket of a worker.
@@ -39,15 +42,12 @@ struct OwnedSocket {
 
 class Worker {
  public:
-  // `sockets`: the listening sockets of each listener of the snapshot. `log` may be null. Budgets,
-  // shard and log must outlive the worker.
+  // Budget, shard and logs must outlive the worker.
   struct Surroundings {
-    ProcessBudgets& budgets;
+    Budget& connections;  // of the process
     MetricShard& shard;
-    AsyncLogWriter* log;
   };
-  Worker(std::shared_ptr<const Snapshot> snapshot, std::vector<std::vector<Fd>> sockets, uint64_t seed,
-         const Surroundings& surroundings);
+  Worker(WorkerUpdate configuration, uint64_t seed, const Surroundings& surroundings);
   // The thread must have ended, or never have been started.
   ~Worker();
   Worker(const Worker&) = delete;
@@ -74,6 +74,8 @@ class Worker {
   MetricShard& shard() { return shard_; }
 
   // Worker thread only.
+  // Goes over to another configuration: with the next request of every connection.
+  void Use(WorkerUpdate configuration);
   ConnectionManager& connections() { return connections_; }
   PartDrainer& part_drainer() { return part_drainer_; }
   // For a listener on a Unix socket that is about to be undrained.
@@ -84,26 +86,29 @@ class Worker {
   void SetClusterTls(size_t cluster, std::shared_ptr<const TlsClientContext> context);
 
  private:
-  // How connections to a cluster with TLS are made.
-  struct SecureDialer {
-    SecureDialer(Loop& loop, Dialer& plain, std::shared_ptr<const TlsClientContext> context,
-                 TlsHandshakeMetrics counters)
-        : metrics(counters), dialer(loop, plain, std::move(context), metrics) {}
-    TlsHandshakeMetrics metrics;
-    TlsDialer dialer;
-  };
-
   void SwitchPart(const Part& part, bool work);
-  Dialer& DialerFor(size_t cluster, MetricShard& shard);
+  void SwitchRemovedPort(const Part& part, bool work);
+  std::unique_ptr<ListeningPort> OpenPort(const ListenerConfig& config, std::vector<Fd> sockets,
+                                          std::shared_ptr<ListenerBudgets> budgets,
+                                          uint64_t generation);
+  RequestLog* UseLog(const WorkerUpdate& configuration);
+  void ReapLater();
+  void Reap();
 
-  std::shared_ptr<const Snapshot> snapshot_;
   MetricShard& shard_;
+  Budget& process_budget_;
+  MetricCell& generations_;
   UvLoop loop_;
   SocketDialer dialer_;
-  std::vector<std::unique_ptr<SecureDialer>> secure_dialers_;  // by cluster; null: cleartext
+  AsyncLogWriter* log_writer_ = nullptr;
   std::unique_ptr<AccessLog> access_log_;
-  ClusterMap clusters_;
-  std::vector<std::unique_ptr<ListeningPort>> ports_;
+  ClusterSet clusters_;
+  std::list<std::unique_ptr<WorkerGeneration>> all_generations_;
+  Hold<WorkerGeneration> generation_;  // the present one
+  std::vector<std::unique_ptr<ListeningPort>> ports_;  // by place in its configuration
+  std::vector<std::unique_ptr<ListeningPort>> removed_ports_;
+  bool started_ = false;
+  bool reaping_ = false;
   ConnectionManager connections_;  // its connections refer to the ports
   PartDrainer part_drainer_;
   std::function<void()> stopped_;

@@ -12,37 +12,95 @@ constexpr uint32_t kMinReplays = 3;
 
 Cluster::Cluster(Loop& loop, Dialer& dialer, const ClusterConfig& config, MetricShard& shard)
     : loop_(loop),
+      dialer_(dialer),
       config_(config),
       metrics_(config.name, shard),
       balancer_(LoadBalancer::Make(config.load_balancing)) {
-  for (const EndpointConfig& endpoint : config.endpoints) {
-    pools_.push_back(std::make_unique<EndpointPool>(loop, dialer, config, endpoint, metrics_));
+  for (const EndpointConfig& endpoint : config_.endpoints) {
+    endpoints_.push_back(Add(endpoint));
+    endpoints_.back()->place = loads_.size();
     loads_.push_back({.weight = endpoint.weight});
   }
 }
 
+std::unique_ptr<Cluster::Endpoint> Cluster::Add(const EndpointConfig& endpoint) {
+  auto pool = std::make_unique<EndpointPool>(loop_, dialer_, config_, endpoint, metrics_);
+  Hold<EndpointPool> kept(pool.get());
+  return std::make_unique<Endpoint>(Endpoint{std::move(pool), std::move(kept), 0});
+}
+
+void Cluster::Remove(std::unique_ptr<Endpoint> endpoint) {
+  endpoint->place = Endpoint::kRemoved;
+  endpoint->pool->Retire([this] {
+    if (freed_) freed_();
+  });
+  removed_.push_back(std::move(endpoint));
+  removed_.back()->kept.Reset();
+}
+
+void Cluster::SetEndpoints(const std::vector<EndpointConfig>& endpoints) {
+  std::vector<std::unique_ptr<Endpoint>> now;
+  std::vector<EndpointLoad> loads;
+  for (const EndpointConfig& config : endpoints) {
+    const auto same =
+        std::find_if(endpoints_.begin(), endpoints_.end(), [&](const auto& endpoint) {
+          return endpoint != nullptr && endpoint->pool->address() == config.address;
+        });
+    const bool stays = same != endpoints_.end();
+    loads.push_back(stays ? loads_[(*same)->place] : EndpointLoad{});
+    loads.back().weight = config.weight;
+    now.push_back(stays ? std::move(*same) : Add(config));
+  }
+  std::vector<std::unique_ptr<Endpoint>> gone = std::exchange(endpoints_, std::move(now));
+  loads_ = std::move(loads);
+  for (size_t i = 0; i < endpoints_.size(); ++i) endpoints_[i]->place = i;
+  for (auto& endpoint : gone) {
+    if (endpoint != nullptr) Remove(std::move(endpoint));
+  }
+  config_.endpoints = endpoints;
+  balancer_ = LoadBalancer::Make(config_.load_balancing);  // what it knows goes by place
+  UpdatePools();
+}
+
+void Cluster::Retire() { SetDrained(true); }
+
+void Cluster::Abandon() {
+  loads_.clear();
+  std::vector<std::unique_ptr<Endpoint>> gone;
+  gone.swap(endpoints_);
+  for (auto& endpoint : gone) Remove(std::move(endpoint));
+}
+
+bool Cluster::Reap() {
+  std::erase_if(removed_, [](const auto& endpoint) { return endpoint->pool->free(); });
+  return !endpoints_.empty() || !removed_.empty();
+}
+
 Cluster::Lease Cluster::Pick(const EndpointPool* not_this) {
   std::optional<size_t> index;
-  if (not_this != nullptr) {
-    const auto refused =
-        static_cast<size_t>(std::find_if(pools_.begin(), pools_.end(),
-                                         [=](const auto& pool) { return pool.get() == not_this; }) -
-                            pools_.begin());
-    const bool usable = std::exchange(loads_[refused].usable, false);
+  const auto refused =
+      not_this == nullptr
+          ? endpoints_.end()
+          : std::find_if(endpoints_.begin(), endpoints_.end(),
+                         [=](const auto& endpoint) { return endpoint->pool.get() == not_this; });
+  if (refused != endpoints_.end()) {
+    EndpointLoad& load = loads_[(*refused)->place];
+    const bool usable = std::exchange(load.usable, false);
     index = balancer_->Pick(loads_, loop_.random());
-    loads_[refused].usable = usable;
+    load.usable = usable;
   }
   if (!index) index = balancer_->Pick(loads_, loop_.random());
   if (!index) return {};
   ++loads_[*index].active;
-  return Lease(this, *index);
+  return Lease(this, endpoints_[*index].get());
 }
 
 Cluster::Lease Cluster::PickAddress(std::string_view address) {
-  for (size_t i = 0; i < pools_.size() && !drained_; ++i) {
-    if (pools_[i]->address() != address || !loads_[i].usable) continue;
-    ++loads_[i].active;
-    return Lease(this, i);
+  for (const auto& endpoint : endpoints_) {
+    EndpointLoad& load = loads_[endpoint->place];
+    if (drained_ || endpoint->pool->address() != address || !load.usable) continue;
+    ++load.active;
+    return Lease(this, endpoint.get());
   }
   return {};
 }
@@ -56,8 +114,8 @@ bool Cluster::TryReplay() {
 }
 
 void Cluster::SetEndpointDrained(std::string_view address, bool drained) {
-  for (size_t i = 0; i < pools_.size(); ++i) {
-    if (pools_[i]->address() == address) loads_[i].usable = !drained;
+  for (const auto& endpoint : endpoints_) {
+    if (endpoint->pool->address() == address) loads_[endpoint->place].usable = !drained;
   }
   UpdatePools();
 }
@@ -68,13 +126,15 @@ void Cluster::SetDrained(bool drained) {
 }
 
 void Cluster::UpdatePools() {
-  for (size_t i = 0; i < pools_.size(); ++i) {
-    pools_[i]->SetDraining(drained_ || !loads_[i].usable);
+  for (const auto& endpoint : endpoints_) {
+    endpoint->pool->SetDraining(drained_ || !loads_[endpoint->place].usable);
   }
 }
 
 void Cluster::CloseIdle() {
-  for (const auto& pool : pools_) pool->CloseIdle();
+  for (const auto* some : {&endpoints_, &removed_}) {
+    for (const auto& endpoint : *some) endpoint->pool->CloseIdle();
+  }
 }
 
 }  // namespace sluice

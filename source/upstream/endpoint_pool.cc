@@ -273,7 +273,9 @@ void EndpointPool::OnClosed(Connection& connection) {
   connection.ListHook<AllTag>::Unlink();
   metrics_.connections_open.Add(-1);
   loop_.DeleteLater(std::unique_ptr<Deferred>(&connection));
-  if (!closing_) StartAttempts();
+  if (closing_) return;
+  StartAttempts();
+  TellIfFree();
 }
 
 void EndpointPool::OnIdleTimer() {
@@ -291,6 +293,15 @@ void EndpointPool::CloseIdle() {
 void EndpointPool::SetDraining(bool draining) {
   draining_ = draining;
   if (draining_) CloseIdle();
+}
+
+void EndpointPool::Retire(std::function<void()> freed) {
+  SetDraining(true);
+  freed_ = std::move(freed);
+}
+
+void EndpointPool::TellIfFree() {
+  if (freed_ && free()) freed_();
 }
 
 // ---- attempts
@@ -356,6 +367,7 @@ void EndpointPool::OnAttemptFailed(Attempt& attempt, ConnectFailure failure) {
     if (waiting_ == 0) break;
   }
   StartAttempts();
+  TellIfFree();
 }
 
 }  // namespace sluice

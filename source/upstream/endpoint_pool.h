@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -19,6 +20,7 @@
 #include "config/config.h"
 #include "http/client_connection.h"
 #include "http/h2_client_connection.h"
+#include "sluice/held.h"
 #include "sluice/loop.h"
 #include "sluice/transport.h"
 #include "upstream/cluster_metrics.h"
@@ -71,13 +73,13 @@ struct ConnectionNeeds {
   bool checked = false;  // a reused one is looked at first: for a request that cannot be replayed
 };
 
-class EndpointPool {
+// Held by the requests on it, so that one which is removed stays until they are over.
+class EndpointPool final : public Held {
  public:
-  // Everything given must outlive the pool.
+  // Everything given must outlive the pool, but for `endpoint`.
   EndpointPool(Loop& loop, Dialer& dialer, const ClusterConfig& config,
                const EndpointConfig& endpoint, ClusterMetrics& metrics);
-  ~EndpointPool();
-  EndpointPool(const EndpointPool&) = delete;
+  ~EndpointPool() override;
 
   // Calls the waiter exactly once, at once if a connection with room is there, unless it is
   // destroyed or stops waiting before.
@@ -93,6 +95,11 @@ class EndpointPool {
   // While draining, a connection is closed as soon as nothing is in flight on it.
   void SetDraining(bool draining);
 
+  // It gets no new work any more and drains. `freed` is called, perhaps several times, when nobody
+  // holds it and its last connection has closed; the pool must not be destroyed inside.
+  void Retire(std::function<void()> freed);
+  bool free() const { return !held() && connections_.empty() && attempts_.empty(); }
+
   const std::string& address() const { return endpoint_.address; }
 
  private:
@@ -105,6 +112,10 @@ class EndpointPool {
   enum class State : uint8_t { kUnusable, kShared, kIdle, kDraining, kClosed };
   using WaiterList = IntrusiveList<ConnectionWaiter, WaiterTag>;
 
+  // Held
+  void OnLetGo() override { TellIfFree(); }
+
+  void TellIfFree();
   void Enqueue(ConnectionWaiter& waiter, WaiterList& queue);
   ConnectionWaiter* NextWaiter(Connection& connection);
   Connection* FindUsable(ConnectionNeeds needs);
@@ -131,7 +142,7 @@ class EndpointPool {
   Loop& loop_;
   Dialer& dialer_;
   const ClusterConfig& config_;
-  const EndpointConfig& endpoint_;
+  const EndpointConfig endpoint_;
   ClusterMetrics& metrics_;
   H2ClientContext http2_;
   WaiterList waiters_;
@@ -148,6 +159,7 @@ class EndpointPool {
   bool multiplexes_;               // as the last connection did, or the next is thought to
   bool draining_ = false;
   bool closing_ = false;
+  std::function<void()> freed_;  // set: retired
 };
 
 }  // namespace sluice

@@ -45,6 +45,10 @@ class PartDrainsTest : public testing::Test {
     drains_.OnRequestEnd(record, info, counts_cut);
   }
 
+  Metrics metrics_;
+  MetricShard& shard_ = metrics_.AddShard();
+  ListenerContext in_{"in", shard_};
+  ListenerContext other_{"other", shard_};
   PartDrains drains_;
   LongLivedDrain long_lived_;
   uint64_t there_ = 0;
@@ -115,15 +119,15 @@ TEST_F(PartDrainsTest, ARequestThatLeavesTheEndpointIsNotWaitedFor) {
 
 TEST_F(PartDrainsTest, AListenerWaitsForItsConnections) {
   Begin(kListener, 1);
-  drains_.OnConnectionOpened("in");  // from its accept queue
-  drains_.OnConnectionOpened("other");
+  drains_.OnConnectionOpened(in_);  // from its accept queue
+  drains_.OnConnectionOpened(other_);
   End();
-  drains_.OnConnectionClosed("other");
+  drains_.OnConnectionClosed(other_);
   there_ = 1;
-  drains_.OnConnectionClosed("in");
+  drains_.OnConnectionClosed(in_);
   EXPECT_EQ(done_, 0);
   there_ = 0;
-  drains_.OnConnectionClosed("in");
+  drains_.OnConnectionClosed(in_);
   EXPECT_EQ(done_, 1);
 }
 
@@ -131,9 +135,9 @@ TEST_F(PartDrainsTest, IdleConnectionsAreClosedAtABoundedRate) {
   Begin(kListener, 1);
   const TimePoint now{};
   TimePoint last{};
-  for (int i = 0; i < 1000; ++i) last = drains_.NextIdleGraceEnd("in", now, milliseconds(7));
+  for (int i = 0; i < 1000; ++i) last = drains_.NextIdleGraceEnd(in_, now, milliseconds(7));
   EXPECT_EQ(last, now + milliseconds(100 + 19));
-  EXPECT_EQ(drains_.NextIdleGraceEnd("other", now, milliseconds(7)), now + milliseconds(7));
+  EXPECT_EQ(drains_.NextIdleGraceEnd(other_, now, milliseconds(7)), now + milliseconds(7));
 }
 
 TEST_F(PartDrainsTest, WhatIsThereIsCountedForEveryPartItBelongsTo) {
@@ -146,7 +150,7 @@ TEST_F(PartDrainsTest, WhatIsThereIsCountedForEveryPartItBelongsTo) {
   DownstreamInfo info;
   info.listener = "in";
   std::vector<PartProgress> progress = drains_.Progress();
-  drains_.CountConnection("in", progress);
+  drains_.CountConnection(in_, progress);
   drains_.CountRequest(record, info, progress);
   ASSERT_EQ(progress.size(), 3u);
   EXPECT_EQ(progress[0].in_flight, 1u);
@@ -154,6 +158,47 @@ TEST_F(PartDrainsTest, WhatIsThereIsCountedForEveryPartItBelongsTo) {
   EXPECT_EQ(progress[1].in_flight, 1u);
   EXPECT_EQ(progress[1].connections, 1u);
   EXPECT_EQ(progress[2].in_flight, 0u);
+}
+
+class NumberedGeneration final : public Generation {
+ public:
+  using Generation::Generation;
+
+ private:
+  void OnLetGo() override {}
+};
+
+TEST_F(PartDrainsTest, WhatWasRemovedIsOnlyWhatIsOlder) {
+  NumberedGeneration before(6);
+  NumberedGeneration after(7);
+  PartDrain& route = Begin({PartKind::kRoute, "api", 7, "in"}, 1);
+  PartDrain& endpoint = Begin({PartKind::kEndpoint, "10.0.0.7:80", 7, "app"}, 1);
+  RequestRecord record;
+  record.route = "api";
+  record.cluster = "app";
+  record.endpoint = "10.0.0.7:80";
+  record.generation = Hold<Generation>(&before);
+  DownstreamInfo info;
+  info.listener = "in";
+  EXPECT_TRUE(route.concerns(record, info));
+  EXPECT_TRUE(endpoint.concerns(record, info));
+  record.generation = Hold<Generation>(&after);
+  EXPECT_FALSE(route.concerns(record, info));
+  EXPECT_FALSE(endpoint.concerns(record, info));
+  record.generation = Hold<Generation>(&before);
+  record.cluster = "other";
+  info.listener = "other";
+  EXPECT_FALSE(route.concerns(record, info));
+  EXPECT_FALSE(endpoint.concerns(record, info));
+}
+
+TEST_F(PartDrainsTest, WhatWasRemovedDoesNotKeepNewWorkFromItsNamesake) {
+  Begin({PartKind::kRoute, "api", 7, "in"}, 1);
+  EXPECT_FALSE(drains_.Has(PartKind::kRoute, "api"));
+  Begin({PartKind::kListener, "in", 7}, 1);
+  EXPECT_EQ(drains_.Find(in_), nullptr);
+  in_.removed_by = 7;
+  EXPECT_NE(drains_.Find(in_), nullptr);
 }
 
 }  // namespace

@@ -157,6 +157,8 @@ void ProxySim::OnRequestDone(const RequestHead& request, const RequestRecord& re
                              const DownstreamInfo& downstream) {
   log.push_back(
       {downstream.peer, std::string(request.method_name), std::string(request.path), record});
+  log.back().record.generation.Reset();
+  log.back().record.endpoint_holder.Reset();
 }
 
 }  // namespace sluice
