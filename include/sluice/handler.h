@@ -72,8 +72,8 @@ struct RequestRecord {
   Duration upstream_time{};   // H: from sending the request to the response head
   uint8_t attempts = 0;       // H: times the request was sent upstream
   std::string_view waiting_for = "request head";  // C, H: a constant, for the straggler list
-  Hold<Generation> generation;    // H: the configuration that it goes by; null: it has met none
-  Hold<Held> endpoint_holder;     // H
+  Hold<Generation> generation;  // H: the configuration that it goes by; null: it has met none
+  Hold<Held> endpoint_holder;   // H
 };
 
 // Picks some of the requests in flight.

@@ -69,8 +69,8 @@ class PartDrainable {
   // The deadline: ends what is still in flight, in its own protocol, within twice the linger.
   virtual void CutPart(const Part& part) = 0;
 
-  // The part serves again. What was told goes nevertheless. Of a removed part, which nothing is left
-  // of: it is forgotten.
+  // The part serves again. What was told goes nevertheless. Of a removed part, which nothing is
+  // left of: it is forgotten.
   virtual void UndrainPart(const Part& part) = 0;
 };
 

@@ -42,8 +42,7 @@ int RunReload(const AdminCaller& admin, const Terminal& terminal) {
     return kExitFailure;
   }
   const bool changed = report.value("result", "") == "changed";
-  terminal.out << Coloured(Colour::kGreen, changed ? "reloaded" : "unchanged",
-                           terminal.out_colours)
+  terminal.out << Coloured(Colour::kGreen, changed ? "reloaded" : "unchanged", terminal.out_colours)
                << ": generation " << report.value("generation", 0) << '\n';
   Print(report.value("changes", Json::array()), "", terminal);
   Print(report.value("at_restart", Json::array()), " (at the next restart)", terminal);

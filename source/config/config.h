@@ -287,7 +287,7 @@ struct TlsConfig {
 
 // Hot reload: when the file is read again without being told to.
 struct ReloadConfig {
-  bool watch = true;  // when it has changed
+  bool watch = true;                                   // when it has changed
   Duration debounce = std::chrono::milliseconds(200);  // once it has stood still for so long
 };
 

@@ -55,7 +55,8 @@ class Flattener final : public FieldVisitor {
  protected:
   void DoNumber(std::string_view name, uint64_t& value, const NumberRule& rule,
                 const void*) override {
-    if (value == 0 && !rule.word_for_zero.empty()) return Put(name, std::string(rule.word_for_zero));
+    if (value == 0 && !rule.word_for_zero.empty())
+      return Put(name, std::string(rule.word_for_zero));
     Put(name, rule.unit == NumberUnit::kBytes ? FormatByteSize(value) : std::to_string(value));
   }
   void DoWord(std::string_view name, size_t& index, std::span<const std::string_view> words,
@@ -94,7 +95,9 @@ class Flattener final : public FieldVisitor {
   std::string Path(std::string_view name) const {
     return path_.empty() ? std::string(name) : path_ + "." + std::string(name);
   }
-  void Put(std::string_view name, std::string value) { flat_[Path(name)] = {std::move(value), false}; }
+  void Put(std::string_view name, std::string value) {
+    flat_[Path(name)] = {std::move(value), false};
+  }
   void Push(std::string path) { outer_.push_back(std::exchange(path_, std::move(path))); }
   void Pop() {
     path_ = std::move(outer_.back());
@@ -141,8 +144,8 @@ bool SameButForOrder(const Flat& a, const Flat& b) {
          std::is_permutation(a.names.begin(), a.names.end(), b.names.begin());
 }
 
-// Walks over one side of the comparison: elements that the other does not have stand for all that is
-// in them.
+// Walks over one side of the comparison: elements that the other does not have stand for all that
+// is in them.
 void AddMissing(const FlatConfig& from, const FlatConfig& other, ConfigChange::Kind kind,
                 ConfigDiff* diff) {
   std::string inside;  // what begins with it is told already
@@ -179,8 +182,8 @@ ConfigDiff DiffConfigs(const Config& before, const Config& after) {
     const auto found = was.find(path);
     if (found == was.end() || found->second.value == flat.value) continue;
     if (!SameButForOrder(found->second, flat)) continue;
-    diff.push_back({ConfigChange::Kind::kChanged, path, found->second.value, flat.value,
-                    NeedsRestart(path)});
+    diff.push_back(
+        {ConfigChange::Kind::kChanged, path, found->second.value, flat.value, NeedsRestart(path)});
   }
   std::sort(diff.begin(), diff.end(), [](const ConfigChange& a, const ConfigChange& b) {
     return std::tie(a.path, a.kind) < std::tie(b.path, b.kind);

@@ -31,9 +31,7 @@ void ConnectionCensus::OnRemoved(ServerConnection& connection) {
   if (position_ == &connection) position_ = connections_.Next(&connection);
 }
 
-void ConnectionCensus::OnNextTurn() {
-  counting_ ? CountSome() : Begin();
-}
+void ConnectionCensus::OnNextTurn() { counting_ ? CountSome() : Begin(); }
 
 void ConnectionCensus::Begin() {
   counting_ = true;

@@ -45,9 +45,10 @@ class ConnectionManager final : public Drainable {
   // Takes a connection that was accepted on `context`.
   void Accept(std::unique_ptr<Transport> transport, ListenerContext& context);
 
-  // From now on a drain moves connections by `mover` instead of telling them, as far as it can: idle
-  // and then idle again, over cleartext HTTP/1.1. Null, and before `mover` dies: no more; what is not
-  // under way is told. An answer is waited for in either case, for as long as the drain lasts.
+  // From now on a drain moves connections by `mover` instead of telling them, as far as it can:
+  // idle and then idle again, over cleartext HTTP/1.1. Null, and before `mover` dies: no more; what
+  // is not under way is told. An answer is waited for in either case, for as long as the drain
+  // lasts.
   void MoveTo(ConnectionMover* mover);
 
   // Goes on with a connection that another process has moved to this one, in the next turn of the

@@ -34,8 +34,8 @@ class H1ClientConnection final : public ClientConnection,
   bool multiplexes() const override { return false; }
   ClientStream& StartRequest(const RequestHead& head, bool end_stream,
                              ResponseReceiver& receiver) override;
-  // Only on a new connection: goes on, when the stream is thawed, with a tunnel that another process
-  // has frozen, `unsent` first.
+  // Only on a new connection: goes on, when the stream is thawed, with a tunnel that another
+  // process has frozen, `unsent` first.
   ClientStream& AdoptTunnel(ResponseReceiver& receiver, std::string_view unsent);
   bool StillOpen() override;
   void Close() override;

@@ -44,7 +44,7 @@ class LongLivedStream : public ListHook<LongLivedTag> {
 struct LongLivedDrain {
   StreamFilter concerns;
   TimePoint until{};  // when the last of those that were there at its beginning is told
-  double due = 0;  // less than one
+  double due = 0;     // less than one
   uint64_t told = 0;
   uint64_t left = 0;  // ended while they waited; not those that ended before it was shown them
   // In no order: whose turn it is, chance decides. Nobody

@@ -73,8 +73,7 @@ class PartDrains {
   // The account of every part, to which what is there now has to be counted, one by one. A part
   // that ends or begins in between is no matter.
   std::vector<PartProgress> Progress() const;
-  void CountConnection(const ListenerContext& listener,
-                       std::vector<PartProgress>& progress) const;
+  void CountConnection(const ListenerContext& listener, std::vector<PartProgress>& progress) const;
   void CountRequest(const RequestRecord& record, const DownstreamInfo& downstream,
                     std::vector<PartProgress>& progress) const;
 

@@ -206,9 +206,7 @@ bool ServerConnection::ShouldAdviseClose() {
   return draining_ || (!leaving_ && manager_.ShouldAdviseClose());
 }
 
-void ServerConnection::OnGoawaySent(std::string_view stage) {
-  context_.CountGoaway(stage);
-}
+void ServerConnection::OnGoawaySent(std::string_view stage) { context_.CountGoaway(stage); }
 
 void ServerConnection::OnFlood(std::string_view kind) { context_.CountFlood(kind); }
 

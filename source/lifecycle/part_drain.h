@@ -60,16 +60,16 @@ class PartDrainController {
   ~PartDrainController();
   PartDrainController(const PartDrainController&) = delete;
 
-  // For the next drains: a new configuration is in force. Parts that are drained and have no name in
-  // it are forgotten.
+  // For the next drains: a new configuration is in force. Parts that are drained and have no name
+  // in it are forgotten.
   void SetConfig(const DrainConfig& config, PartNames names);
 
   // Begins to drain a part; one that is drained already stays so. Fails for a name that does not
   // exist, and while the process is neither ready nor lame duck.
   tl::expected<void, PartRefusal> Drain(const Part& part);
 
-  // A new configuration has no place for these (Part::removed_by): what is in flight there has until
-  // the deadline, from now. They are forgotten when nothing is left of them.
+  // A new configuration has no place for these (Part::removed_by): what is in flight there has
+  // until the deadline, from now. They are forgotten when nothing is left of them.
   struct Removal {
     Part part;
     Duration deadline;

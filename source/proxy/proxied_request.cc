@@ -72,8 +72,7 @@ void ProxiedRequest::Connect(Replay replay) {
   }
   RequestRecord& record = stream_->record();
   if (record.endpoint_holder.get() != &lease_.pool()) {
-    const Hold<Held> before =
-        std::exchange(record.endpoint_holder, Hold<Held>(&lease_.pool()));
+    const Hold<Held> before = std::exchange(record.endpoint_holder, Hold<Held>(&lease_.pool()));
     const std::string_view left = std::exchange(record.endpoint, lease_.pool().address());
     if (left != record.endpoint) proxy_.parts().OnEndpointLeft(left);
   }

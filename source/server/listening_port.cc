@@ -57,9 +57,9 @@ ListeningPort::ListeningPort(const ListenerConfig& config, std::vector<Fd> socke
 void ListeningPort::Use(WorkerGeneration& generation, size_t index, RequestLog* log) {
   const ListenerConfig& config = generation.snapshot().config.listeners[index];
   const Snapshot::Listener& compiled = generation.snapshot().listeners[index];
-  context_.handler = &generation.AddProxy(
-      index, {loop_, connections_.long_lived(), connections_.parts(), websocket_metrics_,
-              budgets_->websockets});
+  context_.handler =
+      &generation.AddProxy(index, {loop_, connections_.long_lived(), connections_.parts(),
+                                   websocket_metrics_, budgets_->websockets});
   context_.options = rejecting_.options = compiled.options;
   rejecting_.options.limits.requests_per_connection = 1;
   SetLog(log);

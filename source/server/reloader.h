@@ -59,7 +59,7 @@ class Reloader {
 
   const Surroundings around_;
   std::shared_ptr<const Snapshot> snapshot_;  // in force
-  std::string text_;  // of the file as it was last read here
+  std::string text_;                          // of the file as it was last read here
   ReloadReport last_;
   MetricCell& reloaded_;
   MetricCell& refused_;

@@ -29,12 +29,12 @@ void AddRoutes(const ListenerConfig& before, const ListenerConfig& after, uint64
 void AddEndpoints(const ClusterConfig& before, const ClusterConfig& after, uint64_t generation,
                   Removals* removals) {
   for (const EndpointConfig& endpoint : before.endpoints) {
-    const bool stays = std::any_of(
-        after.endpoints.begin(), after.endpoints.end(),
-        [&](const EndpointConfig& other) { return other.address == endpoint.address; });
+    const bool stays =
+        std::any_of(after.endpoints.begin(), after.endpoints.end(),
+                    [&](const EndpointConfig& other) { return other.address == endpoint.address; });
     if (stays) continue;
-    removals->push_back({{PartKind::kEndpoint, endpoint.address, generation, before.name},
-                         before.drain_timeout});
+    removals->push_back(
+        {{PartKind::kEndpoint, endpoint.address, generation, before.name}, before.drain_timeout});
   }
 }
 

@@ -19,13 +19,13 @@
 #include "lifecycle/fan_out.h"
 #include "lifecycle/part_drain.h"
 #include "lifecycle/signals.h"
-#include "net/listen_socket.h"
 #include "net/file_watcher.h"
+#include "net/listen_socket.h"
 #include "net/uv_loop.h"
 #include "server/control_port.h"
 #include "server/embedded_origin.h"
-#include "server/remote_drainable.h"
 #include "server/reloader.h"
+#include "server/remote_drainable.h"
 #include "server/remote_part_drainable.h"
 #include "server/succession.h"
 #include "server/tls_reloader.h"
@@ -38,7 +38,7 @@ struct ServeOptions {
   Config config;
   Program program;            // how this process was started
   std::string takeover_path;  // of the process to take over from; empty: none is known
-  ConfigSource source;  // where `config` came from, to be read again; without a file: nowhere
+  ConfigSource source;        // where `config` came from, to be read again; without a file: nowhere
   std::string embedded_origin_for;  // name of a cluster that the embedded origin serves, or empty
 };
 

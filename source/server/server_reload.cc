@@ -43,9 +43,8 @@ void Server::WatchFile() {
   file_watcher_.reset();
   if (!config.watch || !reloader_->has_source()) return;
   file_watcher_ = std::make_unique<FileWatcher>(
-      control_, reloader_->file(), config.debounce, [this] {
-        control_.Post([this] { reloader_->OnFileChanged(); });
-      });
+      control_, reloader_->file(), config.debounce,
+      [this] { control_.Post([this] { reloader_->OnFileChanged(); }); });
 }
 
 Result<std::unique_ptr<AsyncLogWriter>> Server::StartAccessLog(const AccessLogConfig& config) {
@@ -187,9 +186,10 @@ void Server::OnHangUp() {
   } else if (tls_reloader_->has_work()) {
     tls_reloader_->Reload();
   } else {
-    LogEvent(Level::kWarning, "signal_ignored",
-             {{"signal", "SIGHUP"},
-              {"reason", "it was started without a configuration file: there is nothing to reload"}});
+    LogEvent(
+        Level::kWarning, "signal_ignored",
+        {{"signal", "SIGHUP"},
+         {"reason", "it was started without a configuration file: there is nothing to reload"}});
   }
 }
 

@@ -164,8 +164,8 @@ class TlsReloader::ListenerPart final : public Part {
   }
 
   Result<void> Read() override {
-    auto context = TlsServerContext::Build(TlsOptionsOf(config(), compiled().options.http2_enabled),
-                                           keys_);
+    auto context =
+        TlsServerContext::Build(TlsOptionsOf(config(), compiled().options.http2_enabled), keys_);
     if (!context) return tl::unexpected(context.error());
     if (!tls().ticket_key_files.empty()) {
       auto loaded = LoadTicketKeys(config(), owner_.loop_.WallNow(), keys_.get());

@@ -86,8 +86,8 @@ RequestLog* Worker::UseLog(const WorkerUpdate& configuration) {
   } else if (same) {
     access_log_->SetLine(line);
   } else {
-    access_log_ = std::make_unique<AccessLog>(loop_, line,
-                                              log_writer_->AddChannel(AccessLogDropped(shard_)));
+    access_log_ =
+        std::make_unique<AccessLog>(loop_, line, log_writer_->AddChannel(AccessLogDropped(shard_)));
   }
   return access_log_.get();
 }

@@ -26,8 +26,8 @@ namespace sluice {
 // A configuration on its way to a worker.
 struct WorkerUpdate {
   std::shared_ptr<const Snapshot> snapshot;
-  // By place of the listener. One without any has them already, or gets those of one that listens on
-  // its address now and goes.
+  // By place of the listener. One without any has them already, or gets those of one that listens
+  // on its address now and goes.
   std::vector<std::vector<Fd>> sockets;
   std::vector<std::shared_ptr<ListenerBudgets>> budgets;
   AsyncLogWriter* log = nullptr;  // null: no access log
@@ -104,7 +104,7 @@ class Worker {
   std::unique_ptr<AccessLog> access_log_;
   ClusterSet clusters_;
   std::list<std::unique_ptr<WorkerGeneration>> all_generations_;
-  Hold<WorkerGeneration> generation_;  // the present one
+  Hold<WorkerGeneration> generation_;                  // the present one
   std::vector<std::unique_ptr<ListeningPort>> ports_;  // by place in its configuration
   std::vector<std::unique_ptr<ListeningPort>> removed_ports_;
   bool started_ = false;

@@ -42,10 +42,9 @@ void Cluster::SetEndpoints(const std::vector<EndpointConfig>& endpoints) {
   std::vector<std::unique_ptr<Endpoint>> now;
   std::vector<EndpointLoad> loads;
   for (const EndpointConfig& config : endpoints) {
-    const auto same =
-        std::find_if(endpoints_.begin(), endpoints_.end(), [&](const auto& endpoint) {
-          return endpoint != nullptr && endpoint->pool->address() == config.address;
-        });
+    const auto same = std::find_if(endpoints_.begin(), endpoints_.end(), [&](const auto& endpoint) {
+      return endpoint != nullptr && endpoint->pool->address() == config.address;
+    });
     const bool stays = same != endpoints_.end();
     loads.push_back(stays ? loads_[(*same)->place] : EndpointLoad{});
     loads.back().weight = config.weight;

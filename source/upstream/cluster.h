@@ -2,8 +2,8 @@
 // chooses among them.
 //
 // A new configuration may bring other endpoints; anything else that changes makes another cluster.
-// Endpoints that are removed, and a cluster that is replaced, stay until they are free: nobody is on
-// them, and their connections have closed.
+// Endpoints that are removed, and a cluster that is replaced, stay until they are free: nobody is
+// on them, and their connections have closed.
 //
 // One worker thread.
 #pragma once

@@ -1,5 +1,5 @@
-// The proxy of the next process beside a ProxySim: it listens when the old one has stopped, and takes
-// the connections that the old one moves to it.
+// The proxy of the next process beside a ProxySim: it listens when the old one has stopped, and
+// takes the connections that the old one moves to it.
 //
 //   ProxySim sim;
 //   SimGeneration next(sim);
@@ -31,7 +31,8 @@ class SimGeneration final : private RequestLog {
   Result<void> Adopt(const MovedConnection& moved);
   std::vector<SimLogEntry> LoggedOf(const std::string& peer) const;
   int64_t moved(const char* kind, const char* result) {
-    return shard_.Counter("sluice_connections_moved_total", "", {{"kind", kind}, {"result", result}})
+    return shard_
+        .Counter("sluice_connections_moved_total", "", {{"kind", kind}, {"result", result}})
         .value();
   }
 
