@@ -35,8 +35,8 @@ TEST(Errors, AnUnknownKey) {
       "releasing, grace_period, report_file; did you mean 'deadline'");
   EXPECT_EQ(Problem(std::string(kBase) + "drains: {}\n"),
             "test.yaml:6:1: unknown key 'drains'; expected one of workers, max_connections, "
-            "pid_file, listeners, clusters, tls, drain, restart, admin, access_log, log; did you "
-            "mean 'drain'");
+            "pid_file, listeners, clusters, tls, drain, reload, restart, admin, access_log, log; "
+            "did you mean 'drain'");
   EXPECT_THAT(Problem(Cluster("circuit_breakers: {}")),
               AllOf(StartsWith("test.yaml:6:3: unknown key 'circuit_breakers' in clusters[0];"),
                     testing::Not(HasSubstr("did you mean"))));
