@@ -204,6 +204,9 @@ void Scenario::CheckUnanswered(SimVisitor& visitor, size_t index, const SimLogEn
       break;
     case StreamEnd::kCut:
       break;  // counted: see CheckCounts
+    case StreamEnd::kMoved:
+      ADD_FAILURE() << "there is no other process";
+      break;
   }
 }
 
