@@ -60,6 +60,9 @@ class TlsReloader::Part {
     return still && seen_ != used_;
   }
 
+  // They were, for a new configuration.
+  void CountReload() { reloaded_.Add(); }
+
   TlsReport::Entry Reload() {
     used_ = seen_ = Look();
     const auto done = Read();
@@ -246,6 +249,9 @@ void TlsReloader::Use(std::shared_ptr<const Snapshot> snapshot) {
     if (config.clusters[i].tls) parts.push_back(std::make_unique<ClusterPart>(*this, i));
   }
   parts_ = std::move(parts);
+  if (before != nullptr) {
+    for (const auto& part : parts_) part->CountReload();
+  }
   const Duration interval = config.tls.reload_interval;
   const bool looks = has_work() && interval != Duration::zero();
   look_.Set(looks ? loop_.Now() + interval : kNever);

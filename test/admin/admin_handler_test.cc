@@ -36,7 +36,14 @@ class AdminHandlerTest : public testing::Test {
                    AdminSources{.config_text = [] { return std::string("workers: 2\n"); },
                                 .metrics_text = [this](auto reply) { reply(metrics_.Text()); },
                                 .connections = [this](auto reply) { reply_ = std::move(reply); },
-                                .tls = [this](bool reload) { return Tls(reload); }});
+                                .restart = [this](auto reply) { restart_ = std::move(reply); },
+                                .tls = [this](bool reload) { return Tls(reload); },
+                                .last_reload = [this] { return reload_report_; },
+                                .reload =
+                                    [this](auto reply) {
+                                      ++reloads_;
+                                      reply(reload_report_);
+                                    }});
   }
 
   void Ready() {
@@ -73,8 +80,46 @@ class AdminHandlerTest : public testing::Test {
   std::optional<AdminHandler> admin_;
   std::deque<FakeStream> streams_;
   std::function<void(std::vector<ConnectionRecord>)> reply_;
+  std::function<void(Result<int>)> restart_;
+  ReloadReport reload_report_;
+  int reloads_ = 0;
   bool tls_broken_ = false;
 };
+
+TEST_F(AdminHandlerTest, ReloadsTheConfigurationAndSaysHowThatWent) {
+  Ready();
+  EXPECT_EQ(Parse(Ask("GET", "/reload"))["result"], "never");
+  EXPECT_EQ(reloads_, 0);
+  reload_report_.result = ReloadReport::Result::kChanged;
+  reload_report_.generation = 2;
+  reload_report_.diff = {{ConfigChange::Kind::kChanged, "drain.deadline", "20s", "5s", false},
+                         {ConfigChange::Kind::kAdded, "clusters[b]", "", "", false},
+                         {ConfigChange::Kind::kChanged, "workers", "1", "2", true}};
+  FakeStream& changed = Ask("POST", "/reload");
+  EXPECT_EQ(changed.status(), 200);
+  EXPECT_EQ(reloads_, 1);
+  const Json report = Parse(changed);
+  EXPECT_EQ(report["result"], "changed");
+  EXPECT_EQ(report["generation"], 2);
+  EXPECT_EQ(
+      report["changes"],
+      Json::array(
+          {{{"what", "changed"}, {"path", "drain.deadline"}, {"before", "20s"}, {"after", "5s"}},
+           {{"what", "added"}, {"path", "clusters[b]"}}}));
+  EXPECT_EQ(report["at_restart"][0]["path"], "workers");
+  EXPECT_EQ(Parse(Ask("GET", "/reload")), report);
+}
+
+TEST_F(AdminHandlerTest, ARefusedReloadSaysWhereItIsWrong) {
+  Ready();
+  reload_report_.result = ReloadReport::Result::kRefused;
+  reload_report_.error = "a:1:2: x";
+  FakeStream& refused = Ask("POST", "/reload");
+  EXPECT_EQ(refused.status(), 422);
+  EXPECT_EQ(Parse(refused)["error"], "a:1:2: x");
+  reload_report_.result = ReloadReport::Result::kNotNow;
+  EXPECT_EQ(Ask("POST", "/reload").status(), 409);
+}
 
 TEST_F(AdminHandlerTest, ShowsAndReloadsCertificates) {
   Ready();

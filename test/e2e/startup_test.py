@@ -298,8 +298,8 @@ class CommandTest(SluiceTest):
             self.assertRegex(line["time"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
             self.assertIn(line["level"], ("info", "warning"), json.dumps(line))
 
-    def test_sighup_is_not_the_end(self):
-        process = self.sluice(self.origin())
+    def test_sighup_without_a_file_is_not_the_end(self):
+        process = self.embedded()
         process.signal(signal.SIGHUP)
         process.wait_for("signal_ignored", signal="SIGHUP")
         with process.connect() as client:

@@ -56,6 +56,15 @@ std::shared_ptr<const Snapshot> MakeSimSnapshot(const ProxySimOptions& options) 
   return BuildSnapshot(std::move(config)).value();
 }
 
+SimLogEntry LogEntryOf(const RequestHead& request, const RequestRecord& record,
+                       const DownstreamInfo& downstream) {
+  SimLogEntry entry{downstream.peer, std::string(request.method_name), std::string(request.path),
+                    record};
+  entry.record.generation.Reset();
+  entry.record.endpoint_holder.Reset();
+  return entry;
+}
+
 void ProxySim::CountingDrainable::BeginDrain(const DrainOrder& order,
                                              std::function<void()> on_done) {
   ++begun;
@@ -155,10 +164,7 @@ DrainHooks ProxySim::Hooks() {
 
 void ProxySim::OnRequestDone(const RequestHead& request, const RequestRecord& record,
                              const DownstreamInfo& downstream) {
-  log.push_back(
-      {downstream.peer, std::string(request.method_name), std::string(request.path), record});
-  log.back().record.generation.Reset();
-  log.back().record.endpoint_holder.Reset();
+  log.push_back(LogEntryOf(request, record, downstream));
 }
 
 }  // namespace sluice

@@ -57,6 +57,10 @@ struct SimLogEntry {
   RequestRecord record;  // its views are not valid any more, but for `detail`
 };
 
+// It outlives the proxy, so it holds nothing of it.
+SimLogEntry LogEntryOf(const RequestHead& request, const RequestRecord& record,
+                       const DownstreamInfo& downstream);
+
 class ProxySim final : private RequestLog {
  public:
   explicit ProxySim(uint64_t seed = 1, const ProxySimOptions& options = {});

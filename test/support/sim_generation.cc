@@ -44,8 +44,7 @@ std::vector<SimLogEntry> SimGeneration::LoggedOf(const std::string& peer) const 
 
 void SimGeneration::OnRequestDone(const RequestHead& request, const RequestRecord& record,
                                   const DownstreamInfo& downstream) {
-  log.push_back(
-      {downstream.peer, std::string(request.method_name), std::string(request.path), record});
+  log.push_back(LogEntryOf(request, record, downstream));
 }
 
 void SimMover::Move(const MovedConnection& connection, std::function<void(bool taken)> answer) {
