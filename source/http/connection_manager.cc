@@ -193,7 +193,7 @@ void ConnectionManager::TellLongLived() {
   tell_long_lived_.Stop();
   const DrainScope before = std::exchange(long_lived_told_, drain_->scope);
   // The last who are told need some time to answer, too.
-  const Duration most = (drain_->deadline - loop_.Now()) * 3 / 4;
+  const Duration most = (drain_->deadline - loop_.Now()) / 4 * 3;  // it may be never
   const Duration spread = std::max(std::min(drain_->spread, most), Duration::zero());
   long_lived_drains_.push_back(&long_lived_.BeginDrain(
       [now = drain_->scope, before](const RequestRecord&, const DownstreamInfo& downstream) {
