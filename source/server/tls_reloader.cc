@@ -61,16 +61,19 @@ class TlsReloader::Part {
   }
 
   // They were, for a new configuration.
-  void CountReload() { reloaded_.Add(); }
+  void NoteReload() {
+    reloaded_.Add();
+    LogEvent(Level::kInfo, "tls_reloaded", {{"where", where_}});
+  }
 
   TlsReport::Entry Reload() {
     used_ = seen_ = Look();
     const auto done = Read();
-    (done ? reloaded_ : failed_).Add();
     TlsReport::Entry entry = Report();
     if (done) {
-      LogEvent(Level::kInfo, "tls_reloaded", {{"where", where_}});
+      NoteReload();
     } else {
+      failed_.Add();
       entry.error = done.error().message;
       LogEvent(Level::kWarning, "tls_reload_failed",
                {{"reason", entry.error}, {"effect", "what was in use stays in use"}});
@@ -250,7 +253,7 @@ void TlsReloader::Use(std::shared_ptr<const Snapshot> snapshot) {
   }
   parts_ = std::move(parts);
   if (before != nullptr) {
-    for (const auto& part : parts_) part->CountReload();
+    for (const auto& part : parts_) part->NoteReload();
   }
   const Duration interval = config.tls.reload_interval;
   const bool looks = has_work() && interval != Duration::zero();
