@@ -21,6 +21,7 @@ constexpr size_t kMostCounters = 64 * 1024 * 1024;
 
 // A process that dies closes its end a moment before it is known to be dead.
 constexpr int kDeathBoundMs = 2000;
+constexpr time_t kConnectSeconds = 5;
 
 uint16_t Type(HandOverMessage message) { return static_cast<uint16_t>(message); }
 
@@ -35,6 +36,9 @@ Result<Fd> Takeover::Connect(const std::string& path) {
   std::memcpy(address.sun_path, path.c_str(), path.size());
   Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return sluice::Fail(std::string("--takeover: socket: ") + std::strerror(errno));
+  // A process that stands still lets its queue fill, and connect(2) would wait for ever.
+  const timeval bound{kConnectSeconds, 0};
+  setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &bound, sizeof(bound));
   if (connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0) return fd;
   if (errno == ENOENT || errno == ECONNREFUSED) return Fd();
   return sluice::Fail("--takeover " + path + ": cannot connect: " + std::strerror(errno));
