@@ -23,8 +23,10 @@ ALLOWED = {
     "net": ["sluice", "base"],
     # The data wing.
     "http": ["sluice", "base"],
-    "upstream": ["http", "config/config.h", "sluice", "base"],
-    "proxy": ["upstream", "http", "config/config.h", "sluice", "base"],
+    "upstream": ["http", "config/config.h", "config/cluster_config.h",
+                 "config/status_range.h", "sluice", "base"],
+    "proxy": ["upstream", "http", "config/config.h", "config/cluster_config.h",
+              "config/route_config.h", "config/status_range.h", "sluice", "base"],
     # The lifecycle wing.
     "lifecycle": ["config", "net/child_process.h", "net/fd.h", "net/fd_channel.h", "net/listener.h",
                   "net/uv_loop.h", "sluice", "base"],
@@ -43,6 +45,7 @@ ROOMS = {
     "llhttp.h": ["source/http/h1"],
     "nghttp2/": ["source/http/h2"],
     "openssl/": ["source/net/tls"],
+    "ares.h": ["source/net/dns"],
     "yaml-cpp/": ["source/config/loader"],
     "re2/": ["source/config/", "source/proxy/"],  # checked where it is read, run where it routes
     "CLI/": ["source/cli/"],

@@ -14,94 +14,11 @@
 #include <vector>
 
 #include "base/time.h"
+#include "config/cluster_config.h"
+#include "config/route_config.h"
 #include "sluice/drainable.h"
 
 namespace sluice {
-
-// Edits of header fields, in this order: remove, set, add.
-struct HeaderEdits {
-  std::vector<std::string> remove;
-  std::vector<std::pair<std::string, std::string>> set;
-  std::vector<std::pair<std::string, std::string>> add;
-};
-
-// A test of one header field or query parameter. Without a value: it must be present.
-struct FieldMatch {
-  enum class Kind : uint8_t { kPresent, kAbsent, kExact, kPrefix, kRegex };
-  std::string name;
-  Kind kind = Kind::kPresent;
-  std::string value;
-};
-
-struct RouteMatch {
-  enum class PathKind : uint8_t { kPrefix, kExact, kRegex };
-  PathKind path_kind = PathKind::kPrefix;
-  std::string path = "/";
-  std::vector<std::string> methods;  // empty: any
-  std::vector<FieldMatch> headers;
-  std::vector<FieldMatch> query;
-};
-
-struct WeightedCluster {
-  std::string cluster;
-  uint32_t weight = 1;
-};
-
-struct Redirect {
-  int status = 302;    // 301, 302, 303, 307, 308
-  std::string scheme;  // empty: keep
-  std::string host;    // empty: keep
-  std::string path;    // empty: keep path and query
-};
-
-struct DirectResponse {
-  int status = 200;
-  std::string body;
-  std::string content_type = "text/plain";
-};
-
-// What a drain does with requests that are in flight when it begins. kByKind: WebSockets and event
-// streams are ended early in their own words, everything else may finish. kFinish: everything may.
-// kEndEarly: nothing may that is older than a second.
-enum class OnDrain : uint8_t { kByKind, kFinish, kEndEarly };
-
-// How WebSockets are kept, and ended. Zero: off, or no limit.
-struct WebSocketConfig {
-  Duration ping_interval{};                          // a Ping to a client that is silent so long
-  Duration ping_timeout = std::chrono::seconds(10);  // its answer
-  Duration idle_timeout{};                           // without a byte either way
-  Duration max_duration{};
-  Duration message_wait =
-      std::chrono::milliseconds(500);                // for the end of a message: then of a frame
-  Duration close_timeout = std::chrono::seconds(5);  // for the answer to our Close
-};
-
-// How event streams are ended.
-struct EventStreamConfig {
-  Duration retry{};         // "retry: N" before the end; 0 with no jitter: none
-  Duration retry_jitter{};  // uniformly 0..jitter on top of it
-};
-
-struct RouteConfig {
-  std::string name;  // default: virtual host and position, "default/0"
-  RouteMatch match;
-
-  // Exactly one action: `clusters` (one or several), `redirect`, `direct_response`.
-  std::vector<WeightedCluster> clusters;
-  std::optional<Redirect> redirect;
-  std::optional<DirectResponse> direct_response;
-
-  std::string prefix_rewrite;  // replaces the matched prefix or path; empty: none
-  std::string host_rewrite;    // empty: keep the client's
-  HeaderEdits request_headers;
-  HeaderEdits response_headers;
-  // How long the upstream may be silent once it has the whole request: until its response begins
-  // (504), and then between two pieces of it (broken off). 0: for ever.
-  Duration timeout = std::chrono::seconds(15);
-  OnDrain on_drain = OnDrain::kByKind;
-  WebSocketConfig websocket;
-  EventStreamConfig event_stream;
-};
 
 struct VirtualHost {
   std::string name;
@@ -109,7 +26,6 @@ struct VirtualHost {
   std::vector<RouteConfig> routes;   // first match wins
 };
 
-enum class TlsMinVersion : uint8_t { k12, k13 };
 enum class ClientAuth : uint8_t { kOff, kOptional, kRequired };
 
 // A certificate of a listener, in PEM files.
@@ -129,18 +45,6 @@ struct ListenerTlsConfig {
   bool session_tickets = true;
   std::vector<std::string> ticket_key_files;  // empty: random ones, of this process
   Duration session_lifetime = std::chrono::hours(2);
-};
-
-struct ClusterTlsConfig {
-  bool verify = true;
-  std::string server_name;  // for SNI and verification; empty only without verify
-  std::string ca;           // empty: the system's
-  std::string cert;         // ours; empty: none
-  std::string key;
-  TlsMinVersion min_version = TlsMinVersion::k12;
-  std::string ciphers;
-  std::string cipher_suites;
-  bool operator==(const ClusterTlsConfig&) const = default;
 };
 
 // What becomes of x-forwarded-client-cert, which says who the client is by its certificate.
@@ -206,42 +110,6 @@ struct ListenerConfig {
   std::vector<VirtualHost> virtual_hosts;
 };
 
-enum class LoadBalancing : uint8_t { kRoundRobin, kLeastRequest };
-
-struct EndpointConfig {
-  std::string address;  // numeric host and port, or "unix:/path"
-  uint32_t weight = 1;
-  bool operator==(const EndpointConfig&) const = default;
-};
-
-// What is spoken to a cluster. kAuto: what TLS agrees on (ALPN); HTTP/1.1 where there is none.
-enum class UpstreamProtocol : uint8_t { kHttp1, kHttp2, kAuto };
-
-struct ClusterHttp2 {
-  uint32_t max_concurrent_streams = 100;     // on one connection, if the upstream allows as many
-  uint32_t stream_window = 64 * 1024;        // response bytes on their way, of a stream
-  uint32_t connection_window = 1024 * 1024;  // and of all streams of a connection together
-  bool operator==(const ClusterHttp2&) const = default;
-};
-
-struct ClusterConfig {
-  std::string name;
-  std::vector<EndpointConfig> endpoints;
-  UpstreamProtocol protocol = UpstreamProtocol::kHttp1;
-  ClusterHttp2 http2;
-  LoadBalancing load_balancing = LoadBalancing::kRoundRobin;
-  Duration connect_timeout = std::chrono::seconds(1);
-  Duration idle_timeout = std::chrono::seconds(30);  // keep below the upstream's own
-  Duration upstream_idle_timeout{};  // the upstream's own, if known: for `sluice check`; 0: unknown
-  Duration drain_timeout = std::chrono::seconds(20);  // for work on a removed endpoint
-  uint32_t max_connections = 0;                       // per worker; 0: no limit
-  uint32_t max_idle = 256;                            // kept open per worker
-  uint32_t max_pending = 1024;  // requests waiting for a connection, per worker: 503 above
-  uint64_t max_requests_per_connection = 0;  // 0: no limit
-  std::optional<ClusterTlsConfig> tls;       // none: cleartext
-  bool operator==(const ClusterConfig&) const = default;
-};
-
 enum class DrainStrategy : uint8_t { kImmediate, kGradual };
 
 struct DrainConfig {
@@ -299,13 +167,24 @@ struct RestartConfig {
   uint32_t generations = 4;  // that may drain at the same time
 };
 
+// What the process does when a share of the critical clusters has no healthy endpoint.
+enum class SelfDrainAction : uint8_t { kOff, kUnready, kDrain };
+
+struct SelfDrainConfig {
+  SelfDrainAction action = SelfDrainAction::kOff;
+  uint32_t percent = 100;  // of the clusters that are `critical`
+  Duration after = std::chrono::seconds(30);
+};
+
 struct Config {
   uint32_t workers = 0;          // 0: one for each CPU the process may use
   uint32_t max_connections = 0;  // of the process; 0: no limit
   std::vector<ListenerConfig> listeners;
   std::vector<ClusterConfig> clusters;
+  std::string zone;  // where this process runs; empty: no zone is preferred
   TlsConfig tls;
   DrainConfig drain;
+  SelfDrainConfig self_drain;
   ReloadConfig reload;
   RestartConfig restart;
   AdminConfig admin;

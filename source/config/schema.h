@@ -31,6 +31,8 @@ struct NumberRule {
   std::string_view word_for_zero = {};  // written instead of 0, which is then no number to write
 };
 
+inline constexpr NumberRule kWeightRule = {.max = 1'000'000};
+
 struct FieldOptions {
   bool required = false;
   std::string_view default_words = {};  // a default that depends on other keys, in words

@@ -41,6 +41,11 @@ extern const TextRule kFile;           // a path, or empty
 extern const TextRule kNeededFile;     // a path
 extern const TextRule kServerName;  // of a certificate: "example.com", "*.example.com"; lower case
 extern const TextRule kPeerName;    // of TLS's peer: a host name or an IP address, or empty
-extern const TextRule kCiphers;     // names between colons, or empty
+extern const TextRule kDnsTarget;   // a host name, with a port but for SRV records
+extern const TextRule kStatuses;    // "503", "500-599"
+extern const TextRule kGrpcStatusName;  // "unavailable"
+extern const TextRule kCookieName;      // a token (RFC 6265 4.1.1)
+extern const TextRule kCookiePath;      // of its attribute Path
+extern const TextRule kCiphers;         // names between colons, or empty
 
 }  // namespace sluice

@@ -9,6 +9,7 @@
 
 #include "config/suggest.h"
 #include "config/validate_tls.h"
+#include "config/validate_upstream.h"
 
 namespace sluice {
 namespace {
@@ -77,19 +78,7 @@ class Validator {
 
   void ValidateCluster(const ClusterConfig& cluster) {
     ValidateClusterTls(cluster, positions_, problems_);
-    std::set<std::string> seen;
-    bool some_weight = cluster.endpoints.empty();
-    for (const EndpointConfig& endpoint : cluster.endpoints) {
-      some_weight = some_weight || endpoint.weight > 0;
-      if (!endpoint.address.empty() && !seen.insert(endpoint.address).second) {
-        Add(&endpoint.address, "a second endpoint '" + endpoint.address + "' in cluster '" +
-                                   cluster.name + "'; expected each once (give it a weight)");
-      }
-    }
-    if (!some_weight) {
-      Add(&cluster.endpoints, "cluster '" + cluster.name +
-                                  "': the weights of all endpoints are 0; expected one above 0");
-    }
+    ValidateEndpoints(cluster, positions_, problems_);
   }
 
   void ValidateListener(const ListenerConfig& listener) {
@@ -118,6 +107,7 @@ class Validator {
     if (!some_weight) {
       Add(&route.clusters, "the weights of all clusters are 0; expected one above 0");
     }
+    if (route.mirror) ValidateTarget(route.mirror->cluster);
     if (route.redirect) ValidateRedirect(*route.redirect);
     if (route.direct_response) ValidateDirectResponse(*route.direct_response);
     ValidateRewrites(route);
@@ -200,6 +190,7 @@ void FillIn(Config* config) {
       }
     }
   }
+  for (ClusterConfig& cluster : config->clusters) FillInCluster(config->zone, &cluster);
   if (config->access_log.text_format.empty()) config->access_log.text_format = kDefaultLine;
 }
 

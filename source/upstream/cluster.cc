@@ -85,10 +85,10 @@ Cluster::Lease Cluster::Pick(const EndpointPool* not_this) {
   if (refused != endpoints_.end()) {
     EndpointLoad& load = loads_[(*refused)->place];
     const bool usable = std::exchange(load.usable, false);
-    index = balancer_->Pick(loads_, loop_.random());
+    index = balancer_->Pick(loads_, std::nullopt, loop_.random());
     load.usable = usable;
   }
-  if (!index) index = balancer_->Pick(loads_, loop_.random());
+  if (!index) index = balancer_->Pick(loads_, std::nullopt, loop_.random());
   if (!index) return {};
   ++loads_[*index].active;
   return Lease(this, endpoints_[*index].get());

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "base/metrics.h"
-#include "config/config.h"
+#include "config/cluster_config.h"
 #include "sluice/loop.h"
 #include "upstream/endpoint_pool.h"
 #include "upstream/load_balancer.h"

@@ -17,7 +17,7 @@
 
 #include "base/intrusive_list.h"
 #include "base/timer_queue.h"
-#include "config/config.h"
+#include "config/cluster_config.h"
 #include "http/client_connection.h"
 #include "http/h2_client_connection.h"
 #include "sluice/held.h"

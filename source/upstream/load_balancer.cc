@@ -21,7 +21,8 @@ uint64_t TotalWeight(std::span<const EndpointLoad> endpoints) {
 // to, each endpoint is picked exactly as often as its weight says, spread out evenly.
 class RoundRobin final : public LoadBalancer {
  public:
-  std::optional<size_t> Pick(std::span<const EndpointLoad> endpoints, Random& random) override {
+  std::optional<size_t> Pick(std::span<const EndpointLoad> endpoints, std::optional<uint64_t>,
+                             Random& random) override {
     if (endpoints.size() == 1) {
       return Takes(endpoints.front()) ? std::optional<size_t>(0) : std::nullopt;
     }
@@ -60,12 +61,29 @@ class RoundRobin final : public LoadBalancer {
   std::vector<int64_t> credit_;
 };
 
+// Each with a probability in proportion to its weight.
+class WeightedRandom final : public LoadBalancer {
+ public:
+  std::optional<size_t> Pick(std::span<const EndpointLoad> endpoints, std::optional<uint64_t>,
+                             Random& random) override {
+    const uint64_t total = TotalWeight(endpoints);
+    if (total == 0) return std::nullopt;
+    uint64_t at = random.Below(total);
+    for (size_t i = 0;; ++i) {
+      if (!Takes(endpoints[i])) continue;
+      if (at < endpoints[i].weight) return i;
+      at -= endpoints[i].weight;
+    }
+  }
+};
+
 // The power of two choices (Mitzenmacher 2001): two endpoints are drawn in proportion to their
 // weights, and the one with fewer requests for its weight is taken. On a tie the first, so that
 // an idle cluster is used in proportion to its weights.
 class LeastRequest final : public LoadBalancer {
  public:
-  std::optional<size_t> Pick(std::span<const EndpointLoad> endpoints, Random& random) override {
+  std::optional<size_t> Pick(std::span<const EndpointLoad> endpoints, std::optional<uint64_t>,
+                             Random& random) override {
     const uint64_t total = TotalWeight(endpoints);
     if (total == 0) return std::nullopt;
     const size_t first = Draw(endpoints, random.Below(total), endpoints.size());
@@ -102,6 +120,10 @@ std::unique_ptr<LoadBalancer> LoadBalancer::Make(LoadBalancing policy) {
       return std::make_unique<RoundRobin>();
     case LoadBalancing::kLeastRequest:
       return std::make_unique<LeastRequest>();
+    case LoadBalancing::kRandom:
+    case LoadBalancing::kRingHash:
+    case LoadBalancing::kMaglev:
+      return std::make_unique<WeightedRandom>();
   }
   return nullptr;
 }

@@ -35,10 +35,11 @@ TEST(Errors, AnUnknownKey) {
       "releasing, grace_period, report_file; did you mean 'deadline'");
   EXPECT_EQ(Problem(std::string(kBase) + "drains: {}\n"),
             "test.yaml:6:1: unknown key 'drains'; expected one of workers, max_connections, "
-            "pid_file, listeners, clusters, tls, drain, reload, restart, admin, access_log, log; "
+            "pid_file, zone, listeners, clusters, tls, drain, self_drain, reload, restart, admin, "
+            "access_log, log; "
             "did you mean 'drain'");
-  EXPECT_THAT(Problem(Cluster("circuit_breakers: {}")),
-              AllOf(StartsWith("test.yaml:6:3: unknown key 'circuit_breakers' in clusters[0];"),
+  EXPECT_THAT(Problem(Cluster("a_thing_nobody_knows: {}")),
+              AllOf(StartsWith("test.yaml:6:3: unknown key 'a_thing_nobody_knows' in clusters[0];"),
                     testing::Not(HasSubstr("did you mean"))));
 }
 
@@ -205,7 +206,7 @@ TEST(Errors, ABadCluster) {
   EXPECT_THAT(of("name: ''"
                  ", endpoints: ['127.0.0.1:1']"),
               HasSubstr("an empty name"));
-  EXPECT_THAT(of("name: a"), HasSubstr("clusters[0]: 'endpoints' is missing"));
+  EXPECT_THAT(of("name: a"), HasSubstr("clusters[0]: nothing to do; expected one of endpoints, dns"));
   EXPECT_THAT(of("name: a, endpoints: []"), HasSubstr("an empty list"));
   EXPECT_THAT(of("name: a, endpoints: ['app:80']"), HasSubstr("names are not resolved"));
   EXPECT_THAT(of("name: a, endpoints: ['127.0.0.1:0']"), HasSubstr("has port 0"));
@@ -215,8 +216,8 @@ TEST(Errors, ABadCluster) {
               HasSubstr("the weights of all endpoints are 0"));
   EXPECT_THAT(of("name: a, endpoints: ['127.0.0.1:1', 'localhost:1']"),
               HasSubstr("a second endpoint '127.0.0.1:1'"));
-  EXPECT_THAT(of("name: a, endpoints: ['127.0.0.1:1'], load_balancing: random"),
-              HasSubstr("expected one of round_robin, least_request"));
+  EXPECT_THAT(of("name: a, endpoints: ['127.0.0.1:1'], load_balancing: randomly"),
+              HasSubstr("expected one of round_robin, least_request, random, ring_hash, maglev"));
 }
 
 TEST(Errors, NamesThatPointNowhere) {
@@ -365,7 +366,7 @@ TEST(Errors, OfOverrides) {
             "index; did you mean 'app'");
   EXPECT_EQ(of("clusters.2.name=b"),
             "--set clusters.2.name=b: there is no element 2; expected 0 to 1 (1 appends)");
-  EXPECT_THAT(of("clusters.1.name=b"), HasSubstr("clusters[1]: 'endpoints' is missing"));
+  EXPECT_THAT(of("clusters.1.name=b"), HasSubstr("clusters[1]: nothing to do; expected one of endpoints, dns"));
   EXPECT_THAT(of("workers=[1"), StartsWith("--set workers=[1: not valid YAML"));
   EXPECT_THAT(of("workers=\xff"), HasSubstr("not UTF-8"));
   EXPECT_THAT(of("listeners.front.cluster=b"),

@@ -29,7 +29,7 @@ class Balanced {
 
   // The place picked, or -1.
   int Pick(const std::vector<EndpointLoad>& endpoints) {
-    const auto picked = balancer_->Pick(endpoints, random_);
+    const auto picked = balancer_->Pick(endpoints, std::nullopt, random_);
     return picked ? static_cast<int>(*picked) : -1;
   }
 

@@ -1,0 +1,10 @@
+// The keys of routes.
+#pragma once
+
+#include "config/schema.h"
+
+namespace sluice {
+
+void VisitRoute(FieldVisitor& visitor, RouteConfig& config);
+
+}  // namespace sluice

@@ -1,0 +1,66 @@
+#include "config/validate_upstream.h"
+
+#include <set>
+
+namespace sluice {
+namespace {
+
+void ValidateDns(const DnsConfig& dns, const std::string& where, const ConfigPositions& positions,
+                 ConfigProblems* problems) {
+  const auto add = [&](const void* field, const std::string& message) {
+    problems->Add(positions.Of(field), where + message);
+  };
+  const bool has_port = dns.name.find(':') != std::string::npos;
+  if (dns.records == DnsRecords::kSrv && has_port) {
+    add(&dns.name, "dns.name has a port, but SRV records name their own; expected it without");
+  }
+  if (dns.records != DnsRecords::kSrv && !has_port && !dns.name.empty()) {
+    add(&dns.name, "dns.name '" + dns.name + "' has no port; expected one as " + dns.name +
+                       ":8080, or records: srv");
+  }
+  if (dns.min_refresh > dns.max_refresh) {
+    add(&dns.min_refresh, "dns.min_refresh is longer than dns.max_refresh; expected it shorter");
+  }
+  for (const std::string& server : dns.servers) {
+    if (!server.starts_with("unix:")) continue;
+    add(&dns.servers, "dns.servers: '" + server + "' is no address of a name server; expected " +
+                          "IP:PORT, as 10.0.0.10:53");
+  }
+}
+
+}  // namespace
+
+void ValidateEndpoints(const ClusterConfig& cluster, const ConfigPositions& positions,
+                       ConfigProblems* problems) {
+  const std::string where = "cluster '" + cluster.name + "': ";
+  if (cluster.dns) ValidateDns(*cluster.dns, where, positions, problems);
+  std::set<std::string> seen;
+  bool some_weight = cluster.endpoints.empty();
+  for (const EndpointConfig& endpoint : cluster.endpoints) {
+    some_weight = some_weight || endpoint.weight > 0;
+    if (!endpoint.address.empty() && !seen.insert(endpoint.address).second) {
+      problems->Add(positions.Of(&endpoint.address),
+                    "a second endpoint '" + endpoint.address + "' in cluster '" + cluster.name +
+                        "'; expected each once (give it a weight)");
+    }
+  }
+  if (!some_weight) {
+    problems->Add(positions.Of(&cluster.endpoints),
+                  where + "the weights of all endpoints are 0; expected one above 0");
+  }
+  const bool hashes = cluster.load_balancing == LoadBalancing::kRingHash ||
+                      cluster.load_balancing == LoadBalancing::kMaglev;
+  if (!cluster.hash_on.name.empty() && !hashes) {
+    problems->Add(positions.Of(&cluster.hash_on.name),
+                  where + "hash_on does nothing without load_balancing ring_hash or maglev");
+  }
+}
+
+void FillInCluster(const std::string& zone, ClusterConfig* cluster) {
+  cluster->local_zone = zone;
+  if (!cluster->dns || !cluster->tls || cluster->dns->records == DnsRecords::kSrv) return;
+  std::string& expected = cluster->tls->server_name;
+  if (expected.empty()) expected = cluster->dns->name.substr(0, cluster->dns->name.find(':'));
+}
+
+}  // namespace sluice
