@@ -206,7 +206,8 @@ TEST(Errors, ABadCluster) {
   EXPECT_THAT(of("name: ''"
                  ", endpoints: ['127.0.0.1:1']"),
               HasSubstr("an empty name"));
-  EXPECT_THAT(of("name: a"), HasSubstr("clusters[0]: nothing to do; expected one of endpoints, dns"));
+  EXPECT_THAT(of("name: a"),
+              HasSubstr("clusters[0]: nothing to do; expected one of endpoints, dns"));
   EXPECT_THAT(of("name: a, endpoints: []"), HasSubstr("an empty list"));
   EXPECT_THAT(of("name: a, endpoints: ['app:80']"), HasSubstr("names are not resolved"));
   EXPECT_THAT(of("name: a, endpoints: ['127.0.0.1:0']"), HasSubstr("has port 0"));
@@ -366,7 +367,8 @@ TEST(Errors, OfOverrides) {
             "index; did you mean 'app'");
   EXPECT_EQ(of("clusters.2.name=b"),
             "--set clusters.2.name=b: there is no element 2; expected 0 to 1 (1 appends)");
-  EXPECT_THAT(of("clusters.1.name=b"), HasSubstr("clusters[1]: nothing to do; expected one of endpoints, dns"));
+  EXPECT_THAT(of("clusters.1.name=b"),
+              HasSubstr("clusters[1]: nothing to do; expected one of endpoints, dns"));
   EXPECT_THAT(of("workers=[1"), StartsWith("--set workers=[1: not valid YAML"));
   EXPECT_THAT(of("workers=\xff"), HasSubstr("not UTF-8"));
   EXPECT_THAT(of("listeners.front.cluster=b"),
