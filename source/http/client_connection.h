@@ -61,6 +61,9 @@ class ClientStream {
   virtual void PauseResponse() = 0;
   virtual void ResumeResponse() = 0;
 
+  // The rest of the response goes to another receiver.
+  virtual void SetReceiver(ResponseReceiver& receiver) = 0;
+
   // Of a tunnel that is open both ways: stands still, as Transport says.
   virtual std::optional<FrozenTransport> Freeze() { return std::nullopt; }
   virtual void Thaw() {}
@@ -86,6 +89,8 @@ class ClientConnectionOwner {
   // It takes no request any more (room() is 0 for good), but those it carries go on: the upstream
   // sent GOAWAY.
   virtual void OnConnectionDraining(ClientConnection& connection) = 0;
+  // GOAWAY without an error has come: the upstream may be about to go. May come more than once.
+  virtual void OnGoaway(ClientConnection&) {}
   // It takes no more and is closed; the owner drops it by way of Loop::DeleteLater.
   virtual void OnConnectionClosed(ClientConnection& connection) = 0;
 

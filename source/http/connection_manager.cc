@@ -148,6 +148,7 @@ TimePoint ConnectionManager::NextIdleGraceEnd(const ListenerContext& context) {
 void ConnectionManager::BeginDrain(const DrainOrder& order, std::function<void()> done) {
   const DrainScope before = drain_ ? drain_->scope : DrainScope{false, false};
   drain_ = order;
+  long_lived_.SetCutAt(order.deadline);
   idle_grace_.emplace(order.idle_grace, loop_.Now());
   connections_.ForEach([&](ServerConnection& connection) {
     const Direction direction = connection.context().direction;

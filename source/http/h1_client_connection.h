@@ -49,6 +49,7 @@ class H1ClientConnection final : public ClientConnection,
   bool congested() const override { return transport_->congested(); }
   void PauseResponse() override;
   void ResumeResponse() override;
+  void SetReceiver(ResponseReceiver& receiver) override { receiver_ = &receiver; }
   std::optional<FrozenTransport> Freeze() override;
   void Thaw() override;
   void Cancel() override;

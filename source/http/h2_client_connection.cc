@@ -271,7 +271,10 @@ void H2ClientConnection::OnPeerSettings() {
   if (room() > 0) owner_.OnConnectionAvailable(*this);
 }
 
-void H2ClientConnection::OnGoaway(int32_t, H2Error) { Drain(); }
+void H2ClientConnection::OnGoaway(int32_t, H2Error error) {
+  Drain();
+  if (error == H2Error::kNoError) owner_.OnGoaway(*this);
+}
 
 void H2ClientConnection::OnFlood(H2Flood) { Drain(); }
 

@@ -26,6 +26,7 @@ class H2ClientStream final : public ClientStream, public H2Stream, public ListHo
   bool congested() const override;
   void PauseResponse() override;
   void ResumeResponse() override;
+  void SetReceiver(ResponseReceiver& receiver) override { receiver_ = &receiver; }
   void Cancel() override;
   void Leave() override;
 

@@ -1,6 +1,8 @@
 #include "http/local_reply.h"
 
+#include <chrono>
 #include <cstring>
+#include <string>
 
 #include "http/grpc.h"
 
@@ -23,13 +25,19 @@ std::string_view BehindStatus(std::string_view text) {
   return colon == std::string_view::npos ? text : text.substr(colon + 2);
 }
 
-void SendLocalReply(ServerStream& stream, int status, std::string_view text) {
+void SendLocalReply(ServerStream& stream, int status, std::string_view text,
+                    Duration retry_after) {
   if (AsksForGrpc(stream)) {
     SendGrpcError(stream, GrpcStatusFor(status), BehindStatus(text));
     return;
   }
   ResponseHead head;
   MakeHead(status, text.size(), head);
+  if (retry_after != Duration::zero()) {
+    const auto seconds = std::chrono::ceil<std::chrono::seconds>(retry_after).count();
+    head.headers.Set(HeaderId::kRetryAfter, "Retry-After",
+                     head.arena.Copy(std::to_string(seconds)));
+  }
   const bool head_only = text.empty() || stream.request().method == Method::kHead;
   stream.SendHead(head, head_only);
   if (!head_only) stream.SendBody(text, true);

@@ -68,6 +68,10 @@ class LongLivedStreams {
   // Tells those that `concerns` picks over `spread`, or less when they are few, and until EndDrain
   // all that come.
   LongLivedDrain& BeginDrain(StreamFilter concerns, Duration spread);
+  // When whatever is in flight will be cut; kNever while nothing drains. What would take longer
+  // need not begin.
+  TimePoint cut_at() const { return cut_at_; }
+  void SetCutAt(TimePoint deadline) { cut_at_ = deadline; }
   // Taken back: who still waits stays, unless another drain concerns it. `drain` is gone.
   void EndDrain(LongLivedDrain& drain);
 
@@ -86,6 +90,7 @@ class LongLivedStreams {
   IntrusiveList<LongLivedStream, LongLivedTag> unseen_;
   size_t count_ = 0;  // in both
   std::list<LongLivedDrain> drains_;
+  TimePoint cut_at_ = kNever;
 };
 
 }  // namespace sluice

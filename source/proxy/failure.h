@@ -31,6 +31,8 @@ Failure FailureOf(ConnectFailure failure);
 Failure FailureOf(const UpstreamFailure& failure);
 
 inline constexpr Failure kRouteTimeout{504, GrpcStatus::kDeadlineExceeded, "route_timeout"};
+inline constexpr Failure kTryTimeout{504, GrpcStatus::kDeadlineExceeded, "try_timeout"};
+inline constexpr Failure kPartialPost{502, GrpcStatus::kUnavailable, "partial_post_replay"};
 inline constexpr Failure kGrpcDeadline{504, GrpcStatus::kDeadlineExceeded, "grpc_deadline"};
 inline constexpr Failure kEndedEarly{503, GrpcStatus::kUnavailable, "drain_end_early"};
 inline constexpr Failure kWebSocketLimit{503, GrpcStatus::kUnavailable, "websocket_limit"};

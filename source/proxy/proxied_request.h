@@ -1,13 +1,15 @@
-// Joins one downstream stream to one upstream exchange, with back-pressure both ways, a time limit,
-// and replays: one when a reused connection turns out to be dead, a few when the upstream says that
-// it has not processed the request.
+// Joins one downstream stream to one upstream exchange, with back-pressure both ways, time limits,
+// and retries (retries.h), for which it holds what it has sent (replay_buffer.h) or has it given
+// back (echoed_upload.h).
 //
-//   kConnecting --connection--> kExchanging --end of response--> kDone
-//        ^                          |     \--101, CONNECT--> kTunnel --both ends--> kDone
-//        +--------- replay ---------+
-//   A WebSocket is a tunnel that can be talked to (websocket_tunnel.h); other responses that a
-//   drain ends early are followed to where they may be ended (early_end.h). from any state: the
-//   client is gone, the time is over, the upstream failed --> kDone
+//   kWaiting --> kConnecting --connection--> kExchanging --end of response--> kDone
+//      ^              |                         |     \--101, CONNECT--> kTunnel --both ends-->
+//      kDone
+//      +--- retry ----+--------- retry ---------+
+//   kWaiting: for the backoff of a retry, or for a fault's delay. A WebSocket is a tunnel that can
+//   be talked to (websocket_tunnel.h); other responses that a drain ends early are followed to
+//   where they may be ended (early_end.h). from any state: the client is gone, the time is over,
+//   the upstream failed --> kDone
 //
 // Recycled by its Proxy. One worker thread.
 #pragma once
@@ -21,8 +23,10 @@
 #include "http/client_connection.h"
 #include "http/long_lived_streams.h"
 #include "proxy/early_end.h"
+#include "proxy/echoed_upload.h"
 #include "proxy/failure.h"
 #include "proxy/replay_buffer.h"
+#include "proxy/retries.h"
 #include "proxy/route.h"
 #include "proxy/websocket_tunnel.h"
 #include "sluice/handler.h"
@@ -37,13 +41,16 @@ class ProxiedRequest final : public RequestReceiver,
                              public ResponseReceiver,
                              public ConnectionWaiter,
                              public LongLivedStream,
-                             private WebSocketTunnel::Owner {
+                             private WebSocketTunnel::Owner,
+                             private EchoedUpload::Owner {
  public:
   // `proxy` must outlive it.
   explicit ProxiedRequest(Proxy& proxy);
 
-  // Takes the request on its way. Everything given outlives it.
-  void Start(ServerStream& stream, const Route& route, Cluster& cluster, bool end_stream);
+  // Takes the request on its way, after a fault's `delay`. Everything given outlives it. A place in
+  // the limit of the route is taken, if it has one.
+  void Start(ServerStream& stream, const Route& route, Cluster& cluster, bool end_stream,
+             Duration delay);
 
   // Goes on, when it is thawed, with a tunnel that another process has frozen (in
   // proxied_request_move.cc); a place in the budget of sessions is taken.
@@ -55,7 +62,7 @@ class ProxiedRequest final : public RequestReceiver,
   bool Tell() override;
 
  private:
-  enum class State : uint8_t { kDone, kConnecting, kExchanging, kTunnel };
+  enum class State : uint8_t { kDone, kWaiting, kConnecting, kExchanging, kTunnel };
 
   // RequestReceiver: from the client
   void OnRequestBody(std::string_view bytes, bool end_stream) override;
@@ -81,16 +88,34 @@ class ProxiedRequest final : public RequestReceiver,
   // WebSocketTunnel::Owner
   void OnTunnelOver(bool exchange_over) override;
 
-  void Connect(Replay replay);
+  // EchoedUpload::Owner
+  void OnEcho(std::string_view bytes) override;
+  void OnEchoOver() override;
+  void OnEchoFailed() override;
+
+  void ChooseBy(const RequestHead& head);
+  void Connect();
+  void SendBody(std::string_view bytes, bool end_stream);
   void SendKept(bool keep);
+  void SendClientsRest();
   void BeginTunnel(const ResponseHead& head);
   void FollowBody(const ResponseHead& head);
   void OnTunnelBytes(std::string_view bytes, bool end_stream);
   void OnUpstreamTunnelBytes(std::string_view bytes, bool end_stream);
   void RelayToEnd(std::string_view bytes);
   void EndEarly();
-  Replay ReplayAfter(const UpstreamFailure& failure);
-  bool TakeFromBudget();
+  // Retries: proxied_request_retry.cc.
+  std::optional<Duration> MayRetry(RetryCause cause, Duration retry_after);
+  bool Retry(RetryCause cause);
+  void GoAgain(RetryCause cause, Duration wait);
+  bool RetryAfter(const UpstreamFailure& failure);
+  bool RetryAfter(const ResponseHead& head, bool end_stream);
+  void TakeBack(bool end_stream);
+  void Learn(ResponseHead& head, bool end_stream);
+  void GiveUpAttempt(bool ended);
+  TimePoint LastMoment() const;
+  void LimitTry();
+  void OnTryTimeout();
   // What the request has of a body is the tunnel's: a CONNECT, or over HTTP/2 an upgrade.
   bool connects() const {
     const RequestHead& head = stream_->request();
@@ -102,6 +127,7 @@ class ProxiedRequest final : public RequestReceiver,
   void StopTimeout();
   void OnTimeout();
   void OnDeadline() { Fail(kGrpcDeadline); }
+  void StickToEndpoint(ResponseHead& head);
   void ReadGrpcStatus(const HeaderList& fields);
   void Fail(const Failure& failure);
   void ExchangeOver();
@@ -116,7 +142,13 @@ class ProxiedRequest final : public RequestReceiver,
   ClientStream* upstream_ = nullptr;  // in kExchanging and kTunnel
   Timer timeout_;                     // how long the upstream may be silent
   Timer deadline_;                    // of a gRPC request that has one: its end, whatever happens
+  Timer wait_;                        // in kWaiting
+  Timer try_timeout_;                 // of this attempt, once the upstream has the whole request
+  Retries retries_;
   ReplayBuffer kept_;
+  std::unique_ptr<EchoedUpload> echo_;  // what comes before anything from the client
+  uint64_t sent_bytes_ = 0;             // of the body, in this attempt
+  PickRequest pick_;
   std::unique_ptr<WebSocketTunnel> websocket_;
   EarlyEnd early_end_;
   std::string_view upstream_path_;  // after the route's rewrites; the log keeps the client's
@@ -131,10 +163,9 @@ class ProxiedRequest final : public RequestReceiver,
   bool request_ended_ = false;
   bool response_ended_ = false;  // of a tunnel: its upstream direction
   bool on_reused_ = false;
-  bool safe_to_repeat_ = false;  // may be processed twice
-  bool lost_ = false;            // once, with a connection
-  bool in_budget_ = false;       // a replay of the cluster's budget is ours
-  uint8_t refusals_ = 0;
+  bool may_go_again_ = false;  // even when the upstream has all of it
+  bool end_sent_ = false;      // the upstream has the whole request
+  bool fresh_ = false;         // the next attempt wants a connection that nobody has used
 };
 
 }  // namespace sluice

@@ -74,8 +74,14 @@ Result<void> Proxy::Adopt(ServerStream& stream, const FrozenTunnel& frozen,
   if (!lease)
     return Fail("the cluster " + tunnel->cluster + " has no endpoint " + tunnel->endpoint);
   if (!websockets().TryTake()) return Fail("the limit of WebSockets is reached");
+  RouteLimits* const limits = route->limits();
+  if (limits != nullptr && !limits->in_flight.TryTake()) {
+    websockets().Return();
+    return Fail("the limit of requests of the route " + tunnel->route + " is reached");
+  }
   std::unique_ptr<Transport> upstream = adopter.Adopt(frozen.upstream, tunnel->endpoint);
   if (upstream == nullptr) {
+    if (limits != nullptr) limits->in_flight.Return();
     websockets().Return();
     return Fail("the socket to the upstream could not be taken over");
   }

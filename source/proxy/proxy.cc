@@ -2,6 +2,7 @@
 
 #include "http/local_reply.h"
 #include "http/websocket_handshake.h"
+#include "proxy/fault.h"
 #include "proxy/path.h"
 #include "proxy/proxied_request.h"
 
@@ -63,6 +64,7 @@ void Proxy::OnRequest(ServerStream& stream, bool end_stream) {
     return;
   }
   stream.record().route = route->name();
+  if (!Admit(stream, *route)) return;
   if (around_.parts.Has(PartKind::kRoute, route->name())) {
     Refuse(stream, 503, kPartDraining, kDrainingText);
   } else if (route->redirect() != nullptr) {
@@ -72,6 +74,16 @@ void Proxy::OnRequest(ServerStream& stream, bool end_stream) {
   } else {
     Forward(stream, *route, end_stream);
   }
+}
+
+bool Proxy::Admit(ServerStream& stream, const Route& route) {
+  RouteLimits* const limits = route.limits();
+  if (limits == nullptr || !limits->rate) return true;
+  const Duration wait = limits->rate->TryTake(loop().Now());
+  if (wait == Duration::zero()) return true;
+  stream.record().detail = "rate_limit";
+  SendLocalReply(stream, 429, "429 Too Many Requests: this route has a rate limit\n", wait);
+  return false;
 }
 
 void Proxy::Redirected(ServerStream& stream, const Route& route) {
@@ -105,8 +117,20 @@ void Proxy::Forward(ServerStream& stream, const Route& route, bool end_stream) {
     RefuseHandshake(stream);
     return;
   }
+  const FaultPlan fault =
+      route.config().fault ? PlanFault(*route.config().fault, loop().random()) : FaultPlan{};
+  if (fault.abort_status != 0) {
+    Refuse(stream, fault.abort_status, "fault", "the route has a fault to test with\n");
+    return;
+  }
+  if (RouteLimits* const limits = route.limits(); limits && !limits->in_flight.TryTake()) {
+    Refuse(stream, 503, "max_in_flight",
+           "503 Service Unavailable: too many requests are in flight\n");
+    return;
+  }
   std::unique_ptr<ProxiedRequest> request = free_requests_.Acquire(*this);
-  request.release()->Start(stream, route, *cluster, end_stream);  // it recycles itself
+  // It recycles itself.
+  request.release()->Start(stream, route, *cluster, end_stream, fault.delay);
 }
 
 // Null when all that the route has are drained.

@@ -58,6 +58,7 @@ class Proxy final : public Handler {
   void Recycle(ProxiedRequest& request);
 
  private:
+  bool Admit(ServerStream& stream, const Route& route);
   void Redirected(ServerStream& stream, const Route& route);
   void Answer(ServerStream& stream, const Route& route);
   void Forward(ServerStream& stream, const Route& route, bool end_stream);

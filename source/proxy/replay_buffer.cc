@@ -16,13 +16,13 @@ std::string_view ReplayBuffer::Send(Loop& loop, bool keep) {
   char* const bytes = loop.Scratch(held.size());
   held.copy(bytes, held.size());
   const std::string_view lent(bytes, held.size());
-  if (!keep || lent.size() > kMaxBody) LetGo();
+  if (!keep || !whole_ || lent.size() > most_) LetGo();
   return lent;
 }
 
 void ReplayBuffer::OnSent(std::string_view bytes) {
   if (!whole_ || bytes.empty()) return;
-  if (keep_ && body_.size() + bytes.size() <= kMaxBody) {
+  if (keep_ && body_.size() + bytes.size() <= most_) {
     body_.Append(bytes);
   } else {
     LetGo();

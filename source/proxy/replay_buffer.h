@@ -16,8 +16,9 @@ namespace sluice {
 
 class ReplayBuffer {
  public:
-  // A longer body is let go once it has been sent.
-  static constexpr size_t kMaxBody = 64 * 1024;
+  // For a request of which up to `most` bytes of body may be sent again; a longer one is let go
+  // once it has been sent.
+  void Begin(size_t most) { most_ = most; }
 
   // Body that has to wait for a connection.
   void Add(std::string_view bytes) { body_.Append(bytes); }
@@ -45,6 +46,7 @@ class ReplayBuffer {
  private:
   ByteQueue body_;
   HeaderList trailers_;
+  size_t most_ = 0;
   bool keep_ = false;
   bool whole_ = true;
 };

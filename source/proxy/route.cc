@@ -22,7 +22,8 @@ std::string_view WithoutDefaultPort(std::string_view authority, std::string_view
 
 }  // namespace
 
-Route::Route(const RouteConfig& config, std::string name) : config_(config) {
+Route::Route(const RouteConfig& config, std::string name)
+    : config_(config), retries_(config.retries), limits_(RouteLimits::For(config)) {
   if (config_.name.empty()) config_.name = std::move(name);
   for (const WeightedCluster& cluster : config_.clusters) total_weight_ += cluster.weight;
   kept_from_ = WithoutFinalSlash(config_.match.path).size();
@@ -39,6 +40,12 @@ Result<std::unique_ptr<const Route>> Route::Build(const RouteConfig& config, std
   route->request_edits_ = *std::move(request_edits);
   route->response_edits_ = *std::move(response_edits);
   return route;
+}
+
+void Route::ContinueLimits(const Route& before) const {
+  const bool same = before.config_.rate_limit == config_.rate_limit &&
+                    before.config_.max_in_flight == config_.max_in_flight;
+  if (same) limits_ = before.limits_;
 }
 
 Result<void> Route::Check() const {

@@ -14,8 +14,10 @@
 #include "base/arena.h"
 #include "base/random.h"
 #include "base/time.h"
-#include "config/config.h"
+#include "config/route_config.h"
 #include "proxy/header_edits.h"
+#include "proxy/retry_policy.h"
+#include "proxy/route_limits.h"
 #include "sluice/message.h"
 #include "sluice/result.h"
 
@@ -35,6 +37,15 @@ class Route {
 
   // How long the upstream may be silent once it has the whole request; zero: no limit.
   Duration timeout() const { return config_.timeout; }
+
+  const RetryPolicy& retries() const { return retries_; }
+  const RouteConfig& config() const { return config_; }
+
+  // What is counted over all workers; null when nothing is limited. Thread safe.
+  RouteLimits* limits() const { return limits_.get(); }
+  // Goes on counting where the route of an earlier configuration stands, if its limits are the
+  // same.
+  void ContinueLimits(const Route& before) const;
 
   OnDrain on_drain() const { return config_.on_drain; }
   const WebSocketConfig& websocket() const { return config_.websocket; }
@@ -86,6 +97,8 @@ class Route {
   RouteConfig config_;
   CompiledHeaderEdits request_edits_;
   CompiledHeaderEdits response_edits_;
+  RetryPolicy retries_;
+  mutable std::shared_ptr<RouteLimits> limits_;
   uint64_t total_weight_ = 0;
   size_t kept_from_ = 0;          // of a path whose prefix is replaced: where the rest begins
   std::string_view replacement_;  // prefix_rewrite without the slash at its end

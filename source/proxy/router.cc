@@ -163,6 +163,15 @@ const Route* Router::FindRoute(const Host& host, const RequestHead& head) {
   return nullptr;
 }
 
+void Router::ContinueLimits(const Router& before) const {
+  for (const auto& host : hosts_) {
+    for (const auto& route : host->routes) {
+      if (route->limits() == nullptr) continue;
+      if (const Route* const same = before.FindByName(route->name())) route->ContinueLimits(*same);
+    }
+  }
+}
+
 const Route* Router::FindByName(std::string_view name) const {
   for (const auto& host : hosts_) {
     for (const auto& route : host->routes) {

@@ -41,6 +41,9 @@ class Router {
   // The route of that name; nullptr: there is none.
   const Route* FindByName(std::string_view name) const;
 
+  // Routes of the same name go on counting where those of `before` stand (Route::ContinueLimits).
+  void ContinueLimits(const Router& before) const;
+
   // The route for `head`, whose path has passed NormalizePath; nullptr: there is none, answer 404.
   // The route lives as long as the router. Does not allocate, but for a query match on a parameter
   // that is percent-encoded.

@@ -92,6 +92,13 @@ Result<std::shared_ptr<const Snapshot>> BuildSnapshot(Config config, const Snaps
     snapshot->listeners.push_back({OptionsFor(listener, snapshot->config.drain), std::move(*router),
                                    std::make_unique<Forwarding>(listener), nullptr, nullptr});
   }
+  for (size_t i = 0; previous != nullptr && i < snapshot->listeners.size(); ++i) {
+    const auto& before = previous->config.listeners;
+    for (size_t j = 0; j < before.size(); ++j) {
+      if (before[j].name != snapshot->config.listeners[i].name) continue;
+      snapshot->listeners[i].router->ContinueLimits(*previous->listeners[j].router);
+    }
+  }
   if (auto added = AddTls(snapshot.get(), previous); !added) return tl::unexpected(added.error());
   if (snapshot->config.access_log.enabled) {
     auto line = AccessLogLine::FromConfig(snapshot->config.access_log);

@@ -3,10 +3,18 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/log.h"
+
 namespace sluice {
 namespace {
 
-constexpr uint32_t kMinReplays = 3;
+// A warm-up goes in so many steps, but no faster than this.
+constexpr int kWarmUpSteps = 50;
+constexpr Duration kMinStep = std::chrono::milliseconds(10);
+
+std::string_view EventOf(EndpointNews::Kind kind) {
+  return kind == EndpointNews::Kind::kDraining ? "endpoint_draining" : "endpoint_ejected";
+}
 
 }  // namespace
 
@@ -15,18 +23,23 @@ Cluster::Cluster(Loop& loop, Dialer& dialer, const ClusterConfig& config, Metric
       dialer_(dialer),
       config_(config),
       metrics_(config.name, shard),
-      balancer_(LoadBalancer::Make(config.load_balancing)) {
-  for (const EndpointConfig& endpoint : config_.endpoints) {
-    endpoints_.push_back(Add(endpoint));
-    endpoints_.back()->place = loads_.size();
-    loads_.push_back({.weight = endpoint.weight});
-  }
+      breaker_(config_.circuit_breaker),
+      outliers_(config_.outlier),
+      levels_(config_),
+      changes_(loop.timers(), Delegate::Bind<&Cluster::Update>(this)),
+      interval_(loop.timers(), Delegate::Bind<&Cluster::OnIntervalOver>(this)) {
+  for (const EndpointConfig& endpoint : config_.endpoints) endpoints_.push_back(Add(endpoint));
+  levels_.Build(endpoints_, loop_.Now());
 }
 
-std::unique_ptr<Cluster::Endpoint> Cluster::Add(const EndpointConfig& endpoint) {
-  auto pool = std::make_unique<EndpointPool>(loop_, dialer_, config_, endpoint, metrics_);
-  Hold<EndpointPool> kept(pool.get());
-  return std::make_unique<Endpoint>(Endpoint{std::move(pool), std::move(kept), 0});
+Cluster::~Cluster() = default;
+
+std::unique_ptr<Endpoint> Cluster::Add(const EndpointConfig& config) {
+  auto pool = std::make_unique<EndpointPool>(loop_, dialer_, config_, config, metrics_);
+  pool->Join(*this, breaker_);
+  auto endpoint = std::make_unique<Endpoint>(std::move(pool), config);
+  if (config_.health_check) endpoint->health = EndpointHealth{};
+  return endpoint;
 }
 
 void Cluster::Remove(std::unique_ptr<Endpoint> endpoint) {
@@ -40,33 +53,33 @@ void Cluster::Remove(std::unique_ptr<Endpoint> endpoint) {
 
 void Cluster::SetEndpoints(const std::vector<EndpointConfig>& endpoints) {
   std::vector<std::unique_ptr<Endpoint>> now;
-  std::vector<EndpointLoad> loads;
   for (const EndpointConfig& config : endpoints) {
     const auto same = std::find_if(endpoints_.begin(), endpoints_.end(), [&](const auto& endpoint) {
-      return endpoint != nullptr && endpoint->pool->address() == config.address;
+      return endpoint != nullptr && endpoint->config.address == config.address;
     });
-    const bool stays = same != endpoints_.end();
-    loads.push_back(stays ? loads_[(*same)->place] : EndpointLoad{});
-    loads.back().weight = config.weight;
-    now.push_back(stays ? std::move(*same) : Add(config));
+    if (same == endpoints_.end()) {
+      now.push_back(Add(config));
+      now.back()->warms_up_until = loop_.Now() + config_.slow_start.window;
+    } else {
+      (*same)->config = config;
+      now.push_back(std::move(*same));
+    }
   }
   std::vector<std::unique_ptr<Endpoint>> gone = std::exchange(endpoints_, std::move(now));
-  loads_ = std::move(loads);
-  for (size_t i = 0; i < endpoints_.size(); ++i) endpoints_[i]->place = i;
+  config_.endpoints = endpoints;
+  levels_.Build(endpoints_, loop_.Now());
   for (auto& endpoint : gone) {
     if (endpoint != nullptr) Remove(std::move(endpoint));
   }
-  config_.endpoints = endpoints;
-  balancer_ = LoadBalancer::Make(config_.load_balancing);  // what it knows goes by place
-  UpdatePools();
+  Update();
 }
 
 void Cluster::Retire() { SetDrained(true); }
 
 void Cluster::Abandon() {
-  loads_.clear();
   std::vector<std::unique_ptr<Endpoint>> gone;
   gone.swap(endpoints_);
+  levels_.Build(endpoints_, loop_.Now());
   for (auto& endpoint : gone) Remove(std::move(endpoint));
 }
 
@@ -75,64 +88,205 @@ bool Cluster::Reap() {
   return !endpoints_.empty() || !removed_.empty();
 }
 
-Cluster::Lease Cluster::Pick(const EndpointPool* not_this) {
-  std::optional<size_t> index;
-  const auto refused =
-      not_this == nullptr
-          ? endpoints_.end()
-          : std::find_if(endpoints_.begin(), endpoints_.end(),
-                         [=](const auto& endpoint) { return endpoint->pool.get() == not_this; });
-  if (refused != endpoints_.end()) {
-    EndpointLoad& load = loads_[(*refused)->place];
-    const bool usable = std::exchange(load.usable, false);
-    index = balancer_->Pick(loads_, std::nullopt, loop_.random());
-    load.usable = usable;
+void Cluster::CloseIdle() {
+  for (const auto* some : {&endpoints_, &removed_}) {
+    for (const auto& endpoint : *some) endpoint->pool->CloseIdle();
   }
-  if (!index) index = balancer_->Pick(loads_, std::nullopt, loop_.random());
-  if (!index) return {};
-  ++loads_[*index].active;
-  return Lease(this, endpoints_[*index].get());
+}
+
+// ---- requests
+
+tl::expected<Cluster::Lease, ConnectFailure> Cluster::Pick(const PickRequest& request) {
+  if (breaker_.requests_full()) {
+    metrics_.overflows.Add();
+    return tl::unexpected(ConnectFailure::kOverflow);
+  }
+  Endpoint* const endpoint = levels_.Pick(request, loop_.random());
+  if (endpoint == nullptr) return tl::unexpected(ConnectFailure::kNoEndpoint);
+  return Take(*endpoint);
 }
 
 Cluster::Lease Cluster::PickAddress(std::string_view address) {
-  for (const auto& endpoint : endpoints_) {
-    EndpointLoad& load = loads_[endpoint->place];
-    if (drained_ || endpoint->pool->address() != address || !load.usable) continue;
-    ++load.active;
-    return Lease(this, endpoint.get());
-  }
-  return {};
+  Endpoint* const endpoint = drained_ ? nullptr : Find(address);
+  if (endpoint == nullptr || endpoint->drained) return {};
+  return Take(*endpoint);
 }
 
-bool Cluster::TryReplay() {
-  uint32_t active = 0;
-  for (const EndpointLoad& load : loads_) active += load.active;
-  if (replays_ >= std::max(kMinReplays, active / 5)) return false;
-  ++replays_;
+Cluster::Lease Cluster::Take(Endpoint& endpoint) {
+  ++endpoint.group->load(endpoint.place).active;
+  ++breaker_.requests;
+  return Lease(this, &endpoint);
+}
+
+void Cluster::Leave(const Endpoint& endpoint) {
+  --breaker_.requests;
+  if (endpoint.place != Endpoint::kRemoved) --endpoint.group->load(endpoint.place).active;
+}
+
+bool Cluster::TryRetry() {
+  if (breaker_.retries_full()) {
+    metrics_.retry_overflows.Add();
+    return false;
+  }
+  ++breaker_.retries;
   return true;
 }
 
+Endpoint* Cluster::Find(const EndpointPool& pool) const {
+  const auto found = std::find_if(endpoints_.begin(), endpoints_.end(), [&](const auto& endpoint) {
+    return endpoint->pool.get() == &pool;
+  });
+  return found == endpoints_.end() ? nullptr : found->get();
+}
+
+Endpoint* Cluster::Find(std::string_view address) const {
+  const auto found = std::find_if(endpoints_.begin(), endpoints_.end(), [&](const auto& endpoint) {
+    return endpoint->config.address == address;
+  });
+  return found == endpoints_.end() ? nullptr : found->get();
+}
+
+// ---- what is known of the endpoints
+
 void Cluster::SetEndpointDrained(std::string_view address, bool drained) {
-  for (const auto& endpoint : endpoints_) {
-    if (endpoint->pool->address() == address) loads_[endpoint->place].usable = !drained;
-  }
-  UpdatePools();
+  Endpoint* const endpoint = Find(address);
+  if (endpoint == nullptr) return;
+  endpoint->drained = drained;
+  Update();
 }
 
 void Cluster::SetDrained(bool drained) {
   drained_ = drained;
-  UpdatePools();
+  Update();
 }
 
-void Cluster::UpdatePools() {
-  for (const auto& endpoint : endpoints_) {
-    endpoint->pool->SetDraining(drained_ || !loads_[endpoint->place].usable);
+void Cluster::SetHealth(std::string_view address, const EndpointHealth& health) {
+  Endpoint* const endpoint = Find(address);
+  if (endpoint == nullptr) return;
+  endpoint->health = health;
+  // A check that has passed since then knows better than what it said of itself before.
+  if (health.healthy && !health.draining) endpoint->draining_until = {};
+  Update();
+}
+
+void Cluster::Learn(const EndpointNews& news) {
+  Endpoint* const endpoint = Find(news.address);
+  if (endpoint == nullptr) return;
+  TimePoint& until = news.kind == EndpointNews::Kind::kDraining ? endpoint->draining_until
+                                                                : endpoint->outlier.ejected_until;
+  until = std::max(until, news.until);
+  Update();
+}
+
+void Cluster::Tell(EndpointNews news) {
+  LogEvent(Level::kWarning, EventOf(news.kind),
+           {{"cluster", config_.name}, {"endpoint", news.address}, {"reason", news.reason}});
+  if (observer_ != nullptr) observer_->OnEndpointNews(*this, news);
+}
+
+void Cluster::OnDrain(Endpoint& endpoint, std::string_view reason) {
+  const TimePoint now = loop_.Now();
+  if (endpoint.place == Endpoint::kRemoved || config_.upstream_drain.hold == Duration::zero()) {
+    return;
+  }
+  // What goes on saying so is not told again and again.
+  const bool known = endpoint.draining_until > now;
+  endpoint.draining_until = now + config_.upstream_drain.hold;
+  if (known) return;
+  metrics_.drains_seen.Add();
+  Tell({EndpointNews::Kind::kDraining, endpoint.config.address, endpoint.draining_until, reason});
+  Update();
+}
+
+void Cluster::OnOutcome(Endpoint& endpoint, Outcome outcome) {
+  if (endpoint.place == Endpoint::kRemoved) return;
+  if (const std::string_view reason = outliers_.OnResult(endpoint.outlier, outcome);
+      !reason.empty()) {
+    Eject(endpoint, reason);
+  }
+  if (!interval_.active() && outliers_.judges(endpoint.outlier)) {
+    interval_.Set(loop_.Now() + config_.outlier.interval);
   }
 }
 
-void Cluster::CloseIdle() {
+void Cluster::Eject(Endpoint& endpoint, std::string_view reason) {
+  const TimePoint now = loop_.Now();
+  if (endpoint.outlier.ejected_until > now) return;
+  const auto ejected = static_cast<size_t>(
+      std::count_if(endpoints_.begin(), endpoints_.end(),
+                    [=](const auto& other) { return other->outlier.ejected_until > now; }));
+  if (!outliers_.Eject(endpoint.outlier, now, ejected, endpoints_.size())) return;
+  metrics_.ejections.Add();
+  Tell({EndpointNews::Kind::kEjected, endpoint.config.address, endpoint.outlier.ejected_until,
+        reason});
+  Update();
+}
+
+void Cluster::OnIntervalOver() {
+  std::vector<OutlierRecord*> records;
+  for (const auto& endpoint : endpoints_) records.push_back(&endpoint->outlier);
+  const TimePoint now = loop_.Now();
+  for (const size_t place : outliers_.Judge(records, now)) {
+    Eject(*endpoints_[place], "success_rate");
+  }
+  // As long as there is something to forget; a result begins it anew.
+  const bool remembers = std::any_of(records.begin(), records.end(),
+                                     [](const auto* record) { return record->ejections > 0; });
+  if (remembers) interval_.Set(now + config_.outlier.interval);
+}
+
+// Something is known that was not: who is chosen, whose connections are kept, and when to look
+// again.
+void Cluster::Update() {
+  const TimePoint now = loop_.Now();
+  TimePoint next = kNever;
+  for (const auto& endpoint : endpoints_) {
+    const bool good = endpoint->Takes(EndpointTier::kGood, now);
+    if (good && !std::exchange(endpoint->was_good, good)) {
+      endpoint->warms_up_until = now + config_.slow_start.window;
+    }
+    endpoint->was_good = good;
+    next = std::min(next, endpoint->NextChange(now));
+    if (endpoint->warms_up_until > now) {
+      next = std::min(next, now + std::max(kMinStep, config_.slow_start.window / kWarmUpSteps));
+    }
+  }
+  levels_.Refresh(now);
+  for (const auto& endpoint : endpoints_) {
+    const bool usable = endpoint->group->load(endpoint->place).usable;
+    endpoint->pool->SetDraining(drained_ || !usable);
+  }
+  changes_.Set(next);
+}
+
+// ---- what happens in the pools
+
+void Cluster::OnAttemptOver(EndpointPool& pool, bool connected) {
+  Endpoint* const endpoint = Find(pool);
+  if (endpoint == nullptr) return;
+  if (connected) {
+    outliers_.OnConnected(endpoint->outlier);
+  } else {
+    OnOutcome(*endpoint, Outcome::kConnectFailure);
+  }
+}
+
+void Cluster::OnGoaway(EndpointPool& pool) {
+  Endpoint* const endpoint = Find(pool);
+  if (endpoint != nullptr && config_.upstream_drain.goaway) OnDrain(*endpoint, "goaway");
+}
+
+void Cluster::OnStarved(EndpointPool& pool) {
   for (const auto* some : {&endpoints_, &removed_}) {
-    for (const auto& endpoint : *some) endpoint->pool->CloseIdle();
+    for (const auto& endpoint : *some) {
+      if (endpoint->pool.get() != &pool && endpoint->pool->CloseOneIdle()) return;
+    }
+  }
+}
+
+void Cluster::OnRoomForConnection() {
+  for (const auto* some : {&endpoints_, &removed_}) {
+    for (const auto& endpoint : *some) endpoint->pool->StartAttempts();
   }
 }
 

@@ -1,5 +1,9 @@
-// One worker's view of a cluster: its endpoints, what is in flight on each, and the balancer that
-// chooses among them.
+// One worker's view of a cluster: its endpoints, how they are, what is in flight on each, and the
+// choice among them.
+//
+// What it learns from its requests (an endpoint that drains, one that it sets aside) it applies at
+// once and tells its observer, so that other workers may learn it too; what is found out elsewhere
+// (health checks, discovery) it is told.
 //
 // A new configuration may bring other endpoints; anything else that changes makes another cluster.
 // Endpoints that are removed, and a cluster that is replaced, stay until they are free: nobody is
@@ -11,26 +15,52 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/metrics.h"
+#include "base/timer_queue.h"
 #include "config/cluster_config.h"
 #include "sluice/loop.h"
+#include "sluice/result.h"
+#include "upstream/circuit_breaker.h"
+#include "upstream/endpoint.h"
+#include "upstream/endpoint_levels.h"
 #include "upstream/endpoint_pool.h"
-#include "upstream/load_balancer.h"
+#include "upstream/outlier_detector.h"
 
 namespace sluice {
 
-class Cluster {
+class Cluster;
+
+// What requests have found out about an endpoint.
+struct EndpointNews {
+  enum class Kind : uint8_t { kDraining, kEjected };
+  Kind kind = Kind::kDraining;
+  std::string address;
+  TimePoint until{};
+  std::string_view reason;  // a constant: "response_header", "goaway", "consecutive_5xx"
+};
+
+class ClusterObserver {
+ public:
+  // On the worker's thread, from inside a call of the cluster.
+  virtual void OnEndpointNews(const Cluster& cluster, const EndpointNews& news) = 0;
+
+ protected:
+  ~ClusterObserver() = default;
+};
+
+class Cluster final : private EndpointPoolOwner {
  public:
   // Everything given must outlive the cluster, but for `config`.
   Cluster(Loop& loop, Dialer& dialer, const ClusterConfig& config, MetricShard& shard);
+  ~Cluster();
   Cluster(const Cluster&) = delete;
 
   const ClusterConfig& config() const { return config_; }
-
-  struct Endpoint;
 
   // A request's place on an endpoint, counted as load until it is released or destroyed. The
   // cluster must outlive it, and whoever has it holds the pool.
@@ -53,6 +83,13 @@ class Cluster {
     }
     explicit operator bool() const { return cluster_ != nullptr; }
     EndpointPool& pool() const { return *endpoint_->pool; }
+    uint64_t identity() const { return endpoint_->identity; }
+
+    // What came of the request: once for each time it was sent. Failures to connect the cluster
+    // knows from the pool.
+    void Report(Outcome outcome) { cluster_->OnOutcome(*endpoint_, outcome); }
+    // A response says that the endpoint is about to go.
+    void ReportDrain() { cluster_->OnDrain(*endpoint_, "response_header"); }
 
    private:
     friend class Cluster;
@@ -61,27 +98,33 @@ class Cluster {
     Endpoint* endpoint_ = nullptr;
   };
 
-  // An endpoint for one request, another than `not_this` if there is one; an empty lease when none
-  // is usable.
-  Lease Pick(const EndpointPool* not_this = nullptr);
+  // An endpoint for one request. Fails with kNoEndpoint when none may be used, and with kOverflow
+  // when too many requests are in flight.
+  tl::expected<Lease, ConnectFailure> Pick(const PickRequest& request);
 
   // The endpoint of that address; an empty lease when there is none, or it is drained.
   Lease PickAddress(std::string_view address);
 
-  // True when the budget allows one more replay: a fifth of the requests in flight, at least three.
-  // A dying upstream must not be met with twice the load. Each one allowed is to be ended.
-  bool TryReplay();
-  void EndReplay() { --replays_; }
+  // True when the budget allows one more retry. Each one allowed is to be ended.
+  bool TryRetry();
+  void CountRetry(RetryCause cause) { metrics_.retries[static_cast<size_t>(cause)]->Add(); }
+  void EndRetry() { --breaker_.retries; }
 
   // A drained endpoint is not picked, and its connections are closed as they become idle. So are
   // those of a drained cluster, which whoever routes must not choose any more.
   void SetEndpointDrained(std::string_view address, bool drained);
   void SetDrained(bool drained);
 
+  // What health checks say. An address that is not there is none of our business.
+  void SetHealth(std::string_view address, const EndpointHealth& health);
+  // What the requests of another worker have found out.
+  void Learn(const EndpointNews& news);
+  void SetObserver(ClusterObserver* observer) { observer_ = observer; }
+
   // Called, from anywhere, when something that was removed may be free: Reap is due, but later.
   void WhenFreed(std::function<void()> freed) { freed_ = std::move(freed); }
 
-  // Those that stay keep their connections and, if so, stay drained.
+  // Those that stay keep their connections and what is known of them.
   void SetEndpoints(const std::vector<EndpointConfig>& endpoints);
 
   // The cluster is replaced: what still comes is of requests that have begun. Once there are none
@@ -95,32 +138,43 @@ class Cluster {
   // Before the worker ends.
   void CloseIdle();
 
-  // For Lease.
-  struct Endpoint {
-    static constexpr size_t kRemoved = SIZE_MAX;
-    std::unique_ptr<EndpointPool> pool;
-    Hold<EndpointPool> kept;  // while it is not removed
-    size_t place;             // in loads_
-  };
+  // Those that are not removed.
+  const std::vector<std::unique_ptr<Endpoint>>& endpoints() const { return endpoints_; }
+  const CircuitBreaker& breaker() const { return breaker_; }
 
  private:
+  // EndpointPoolOwner
+  void OnAttemptOver(EndpointPool& pool, bool connected) override;
+  void OnGoaway(EndpointPool& pool) override;
+  void OnStarved(EndpointPool& pool) override;
+  void OnRoomForConnection() override;
+
   std::unique_ptr<Endpoint> Add(const EndpointConfig& endpoint);
   void Remove(std::unique_ptr<Endpoint> endpoint);
-  void Leave(const Endpoint& endpoint) {
-    if (endpoint.place != Endpoint::kRemoved) --loads_[endpoint.place].active;
-  }
-  void UpdatePools();
+  Lease Take(Endpoint& endpoint);
+  void Leave(const Endpoint& endpoint);
+  Endpoint* Find(const EndpointPool& pool) const;
+  Endpoint* Find(std::string_view address) const;
+  void OnOutcome(Endpoint& endpoint, Outcome outcome);
+  void OnDrain(Endpoint& endpoint, std::string_view reason);
+  void Eject(Endpoint& endpoint, std::string_view reason);
+  void OnIntervalOver();
+  void Tell(EndpointNews news);
+  void Update();
 
   Loop& loop_;
   Dialer& dialer_;
   ClusterConfig config_;
   ClusterMetrics metrics_;
   std::function<void()> freed_;
+  ClusterObserver* observer_ = nullptr;
+  CircuitBreaker breaker_;
+  OutlierDetector outliers_;
+  EndpointLevels levels_;
   std::vector<std::unique_ptr<Endpoint>> endpoints_;
   std::vector<std::unique_ptr<Endpoint>> removed_;
-  std::vector<EndpointLoad> loads_;  // by place in endpoints_
-  std::unique_ptr<LoadBalancer> balancer_;
-  uint32_t replays_ = 0;  // under way
+  Timer changes_;   // the state of an endpoint changes by itself
+  Timer interval_;  // of success rates; runs while there is something to judge
   bool drained_ = false;
 };
 

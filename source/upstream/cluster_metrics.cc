@@ -4,9 +4,6 @@ namespace sluice {
 namespace {
 
 constexpr char kFailuresHelp[] = "Attempts to connect that failed.";
-constexpr char kReplaysHelp[] =
-    "Requests sent again: lost with a reused connection that had died, or refused unprocessed.";
-
 }  // namespace
 
 ClusterMetrics::ClusterMetrics(const std::string& cluster, MetricShard& shard)
@@ -23,9 +20,21 @@ ClusterMetrics::ClusterMetrics(const std::string& cluster, MetricShard& shard)
                               {{"cluster", cluster}})),
       requests(shard.Counter("sluice_upstream_requests_total", "Requests sent to upstreams.",
                              {{"cluster", cluster}})),
-      replays_of_lost(shard.Counter("sluice_upstream_replays_total", kReplaysHelp,
-                                    {{"cluster", cluster}, {"reason", "lost"}})),
-      replays_of_refused(shard.Counter("sluice_upstream_replays_total", kReplaysHelp,
-                                       {{"cluster", cluster}, {"reason", "refused"}})) {}
+      retry_overflows(shard.Counter("sluice_upstream_retry_overflow_total",
+                                    "Retries that the budget did not allow.",
+                                    {{"cluster", cluster}})),
+      drains_seen(shard.Counter("sluice_upstream_drains_total",
+                                "Endpoints that said they were about to go.",
+                                {{"cluster", cluster}})),
+      ejections(shard.Counter("sluice_upstream_ejections_total",
+                              "Endpoints set aside for what their requests met.",
+                              {{"cluster", cluster}})),
+      retries() {
+  for (size_t i = 0; i < kRetryCauseCount; ++i) {
+    const std::string reason(RetryCauseName(static_cast<RetryCause>(i)));
+    retries[i] = &shard.Counter("sluice_upstream_retries_total", "Requests sent once more.",
+                                {{"cluster", cluster}, {"reason", reason}});
+  }
+}
 
 }  // namespace sluice

@@ -1,9 +1,11 @@
 // Counters of one cluster on one worker, shared by its pools.
 #pragma once
 
+#include <array>
 #include <string>
 
 #include "base/metrics.h"
+#include "upstream/retry_cause.h"
 
 namespace sluice {
 
@@ -15,8 +17,10 @@ struct ClusterMetrics {
   MetricCell& connect_timeouts;
   MetricCell& overflows;
   MetricCell& requests;
-  MetricCell& replays_of_lost;
-  MetricCell& replays_of_refused;
+  MetricCell& retry_overflows;
+  MetricCell& drains_seen;
+  MetricCell& ejections;
+  std::array<MetricCell*, kRetryCauseCount> retries;  // by RetryCause
 };
 
 }  // namespace sluice

@@ -23,14 +23,17 @@ std::string_view ConnectFailureName(ConnectFailure failure) {
   return "";
 }
 
-void ConnectionWaiter::OnQueued(uint32_t& queue_length) {
+void ConnectionWaiter::OnQueued(uint32_t& queue_length, uint32_t* all) {
   ++queue_length;
   queue_length_ = &queue_length;
+  all_ = all;
+  if (all_ != nullptr) ++*all_;
 }
 
 void ConnectionWaiter::StopWaiting() {
   if (queue_length_ == nullptr) return;
   --*std::exchange(queue_length_, nullptr);
+  if (all_ != nullptr) --*all_;
   Unlink();
 }
 
@@ -64,6 +67,7 @@ class EndpointPool::Connection final : public Deferred,
  private:
   void OnConnectionAvailable(ClientConnection&) override { pool_.OnAvailable(*this); }
   void OnConnectionDraining(ClientConnection&) override { pool_.OnDraining(*this); }
+  void OnGoaway(ClientConnection&) override { pool_.OnGoaway(); }
   void OnConnectionClosed(ClientConnection&) override { pool_.OnClosed(*this); }
 
   EndpointPool& pool_;
@@ -115,7 +119,10 @@ EndpointPool::~EndpointPool() {
     while (!queue->empty()) queue->front()->StopWaiting();
   }
   closing_ = true;
-  attempts_.ForEach([](Attempt& attempt) { delete &attempt; });
+  attempts_.ForEach([this](Attempt& attempt) {
+    CountConnection(-1);
+    delete &attempt;
+  });
   while (!connections_.empty()) connections_.front()->get().Close();
 }
 
@@ -123,27 +130,13 @@ EndpointPool::~EndpointPool() {
 
 void EndpointPool::Acquire(ConnectionWaiter& waiter, ConnectionNeeds needs) {
   metrics_.requests.Add();
-  switch (needs.replay) {
-    case Replay::kNone:
-      if (Connection* usable = FindUsable(needs)) {
-        Hand(*usable, waiter);
-        Settle(*usable);
-        return;
-      }
-      Enqueue(waiter, waiters_);
-      break;
-    case Replay::kLost:
-      metrics_.replays_of_lost.Add();
-      // What made one idle connection die (a restart) has most likely killed them all.
-      CloseIdle();
-      Enqueue(waiter, replays_);
-      break;
-    case Replay::kRefused:
-      metrics_.replays_of_refused.Add();
-      Enqueue(waiter, replays_);
-      break;
+  if (Connection* const usable = needs.fresh ? nullptr : FindUsable(needs)) {
+    Hand(*usable, waiter);
+    Settle(*usable);
+    return;
   }
-  if (waiting_ > config_.max_pending) {
+  Enqueue(waiter, needs.fresh ? replays_ : waiters_);
+  if (waiting_ > config_.max_pending || (breaker_ != nullptr && breaker_->pending_full())) {
     waiter.StopWaiting();
     metrics_.overflows.Add();
     waiter.OnNoConnection(ConnectFailure::kOverflow);
@@ -154,7 +147,7 @@ void EndpointPool::Acquire(ConnectionWaiter& waiter, ConnectionNeeds needs) {
 
 void EndpointPool::Enqueue(ConnectionWaiter& waiter, WaiterList& queue) {
   queue.PushBack(&waiter);
-  waiter.OnQueued(waiting_);
+  waiter.OnQueued(waiting_, breaker_ == nullptr ? nullptr : &breaker_->pending);
 }
 
 // A replay waits for a connection on which no exchange has ended yet, in a refusal for instance;
@@ -272,6 +265,7 @@ void EndpointPool::OnClosed(Connection& connection) {
   Move(connection, State::kClosed);
   connection.ListHook<AllTag>::Unlink();
   metrics_.connections_open.Add(-1);
+  CountConnection(-1);
   loop_.DeleteLater(std::unique_ptr<Deferred>(&connection));
   if (closing_) return;
   StartAttempts();
@@ -290,7 +284,18 @@ void EndpointPool::CloseIdle() {
   while (!idle_.empty()) idle_.front()->get().Close();
 }
 
+bool EndpointPool::CloseOneIdle() {
+  if (idle_.empty()) return false;
+  idle_.front()->get().Close();
+  return true;
+}
+
+void EndpointPool::OnGoaway() {
+  if (owner_ != nullptr && !closing_) owner_->OnGoaway(*this);
+}
+
 void EndpointPool::SetDraining(bool draining) {
+  if (draining_ == draining) return;
   draining_ = draining;
   if (draining_) CloseIdle();
 }
@@ -311,8 +316,16 @@ uint32_t EndpointPool::RequestsPerConnection() const {
 }
 
 bool EndpointPool::AtLimit() const {
+  if (breaker_ != nullptr && breaker_->connections_full()) return true;
   return config_.max_connections != 0 &&
          connection_count_ + attempt_count_ >= config_.max_connections;
+}
+
+void EndpointPool::CountConnection(int change) {
+  if (breaker_ == nullptr) return;
+  const bool was_full = breaker_->connections_full();
+  breaker_->connections += static_cast<uint32_t>(change);
+  if (was_full && !breaker_->connections_full() && !closing_) owner_->OnRoomForConnection();
 }
 
 // As many as those who wait can fill, as far as the limit allows; the others wait for one that is
@@ -320,8 +333,12 @@ bool EndpointPool::AtLimit() const {
 void EndpointPool::StartAttempts() {
   while (uint64_t{attempt_count_} * RequestsPerConnection() < waiting_ && !AtLimit()) {
     ++attempt_count_;
+    CountConnection(1);
     attempts_.PushBack(new Attempt(*this));
   }
+  const bool starved = breaker_ != nullptr && waiting_ > 0 && breaker_->connections_full() &&
+                       connections_.empty() && attempts_.empty();
+  if (starved) owner_->OnStarved(*this);
 }
 
 void EndpointPool::OnConnected(Attempt& attempt, std::unique_ptr<Transport> transport) {
@@ -335,6 +352,7 @@ void EndpointPool::OnConnected(Attempt& attempt, std::unique_ptr<Transport> tran
   }
   --attempt_count_;
   delete &attempt;
+  if (owner_ != nullptr) owner_->OnAttemptOver(*this, true);
   ++connection_count_;
   metrics_.connections_total.Add();
   metrics_.connections_open.Add();
@@ -347,6 +365,7 @@ void EndpointPool::OnConnected(Attempt& attempt, std::unique_ptr<Transport> tran
 ClientStream& EndpointPool::Adopt(std::unique_ptr<Transport> transport, ResponseReceiver& receiver,
                                   std::string_view unsent) {
   ++connection_count_;
+  CountConnection(1);
   metrics_.connections_open.Add();
   auto* const connection = new Connection(*this, std::move(transport), false);
   connections_.PushBack(connection);
@@ -356,15 +375,17 @@ ClientStream& EndpointPool::Adopt(std::unique_ptr<Transport> transport, Response
 
 void EndpointPool::OnAttemptFailed(Attempt& attempt, ConnectFailure failure) {
   --attempt_count_;
+  CountConnection(-1);
   delete &attempt;
+  if (owner_ != nullptr) owner_->OnAttemptOver(*this, false);
   (failure == ConnectFailure::kTimeout ? metrics_.connect_timeouts : metrics_.connect_failures)
       .Add();
   // All whom it was to carry have waited for long enough.
   for (uint32_t left = std::min(waiting_, RequestsPerConnection()); left > 0; --left) {
+    if (waiting_ == 0) break;
     ConnectionWaiter* const waiter = replays_.empty() ? waiters_.front() : replays_.front();
     waiter->StopWaiting();
     waiter->OnNoConnection(failure);
-    if (waiting_ == 0) break;
   }
   StartAttempts();
   TellIfFree();

@@ -23,6 +23,7 @@
 #include "sluice/held.h"
 #include "sluice/loop.h"
 #include "sluice/transport.h"
+#include "upstream/circuit_breaker.h"
 #include "upstream/cluster_metrics.h"
 
 namespace sluice {
@@ -48,8 +49,9 @@ class ConnectionWaiter : public ListHook<WaiterTag> {
   virtual void OnConnection(ClientConnection& connection, EndpointPool& endpoint, bool reused) = 0;
   virtual void OnNoConnection(ConnectFailure failure) = 0;
 
-  // For the pool: it has joined the queue of this length.
-  void OnQueued(uint32_t& queue_length);
+  // For the pool: it has joined the queue of this length, and of all of the cluster, if there is
+  // such a thing.
+  void OnQueued(uint32_t& queue_length, uint32_t* all);
   // Does not want one any more.
   void StopWaiting();
 
@@ -58,19 +60,30 @@ class ConnectionWaiter : public ListHook<WaiterTag> {
 
  private:
   uint32_t* queue_length_ = nullptr;
-};
-
-// Why a request is sent once more.
-enum class Replay : uint8_t {
-  kNone,
-  kLost,     // with a reused connection that had died
-  kRefused,  // by the upstream, which has not processed it
+  uint32_t* all_ = nullptr;
 };
 
 // What a request needs from the connection it gets.
 struct ConnectionNeeds {
-  Replay replay = Replay::kNone;  // other than kNone: a fresh one
+  bool fresh = false;    // one that has carried no request: what a reused one did to it is enough
   bool checked = false;  // a reused one is looked at first: for a request that cannot be replayed
+};
+
+// The cluster's side of a pool.
+class EndpointPoolOwner {
+ public:
+  // An attempt to connect has failed, or succeeded.
+  virtual void OnAttemptOver(EndpointPool& pool, bool connected) = 0;
+  // The upstream said by GOAWAY, without an error, that a connection shall end.
+  virtual void OnGoaway(EndpointPool& pool) = 0;
+  // The limit on connections of the cluster keeps the pool from opening its first one, and they may
+  // all be idle elsewhere. StartAttempts is due when one of those has closed.
+  virtual void OnStarved(EndpointPool& pool) = 0;
+  // A connection has closed while the limit was reached.
+  virtual void OnRoomForConnection() = 0;
+
+ protected:
+  ~EndpointPoolOwner() = default;
 };
 
 // Held by the requests on it, so that one which is removed stays until they are over.
@@ -80,6 +93,12 @@ class EndpointPool final : public Held {
   EndpointPool(Loop& loop, Dialer& dialer, const ClusterConfig& config,
                const EndpointConfig& endpoint, ClusterMetrics& metrics);
   ~EndpointPool() override;
+
+  // Before the first request; both must outlive the pool. Without, it is alone.
+  void Join(EndpointPoolOwner& owner, CircuitBreaker& breaker) {
+    owner_ = &owner;
+    breaker_ = &breaker;
+  }
 
   // Calls the waiter exactly once, at once if a connection with room is there, unless it is
   // destroyed or stops waiting before.
@@ -91,6 +110,11 @@ class EndpointPool final : public Held {
 
   // Closes what is idle.
   void CloseIdle();
+  // Closes what has been idle for longest; false when nothing is.
+  bool CloseOneIdle();
+
+  // Opens connections for those who wait, as far as the limits allow.
+  void StartAttempts();
 
   // While draining, a connection is closed as soon as nothing is in flight on it.
   void SetDraining(bool draining);
@@ -130,12 +154,13 @@ class EndpointPool final : public Held {
   void Retire(Connection& connection);
   void OnAvailable(Connection& connection);
   void OnDraining(Connection& connection);
+  void OnGoaway();
   void OnClosed(Connection& connection);
   void OnIdleTimer();
 
   uint32_t RequestsPerConnection() const;
   bool AtLimit() const;
-  void StartAttempts();
+  void CountConnection(int change);
   void OnConnected(Attempt& attempt, std::unique_ptr<Transport> transport);
   void OnAttemptFailed(Attempt& attempt, ConnectFailure failure);
 
@@ -159,6 +184,8 @@ class EndpointPool final : public Held {
   bool multiplexes_;               // as the last connection did, or the next is thought to
   bool draining_ = false;
   bool closing_ = false;
+  EndpointPoolOwner* owner_ = nullptr;
+  CircuitBreaker* breaker_ = nullptr;
   std::function<void()> freed_;  // set: retired
 };
 

@@ -3,18 +3,12 @@
 #include <algorithm>
 #include <vector>
 
+#include "upstream/maglev_balancer.h"
+#include "upstream/ring_hash_balancer.h"
+#include "upstream/weighted_draw.h"
+
 namespace sluice {
 namespace {
-
-bool Takes(const EndpointLoad& endpoint) { return endpoint.usable && endpoint.weight > 0; }
-
-uint64_t TotalWeight(std::span<const EndpointLoad> endpoints) {
-  uint64_t total = 0;
-  for (const EndpointLoad& endpoint : endpoints) {
-    if (Takes(endpoint)) total += endpoint.weight;
-  }
-  return total;
-}
 
 // Smooth weighted round robin, as in nginx: each turn every endpoint earns its weight, the richest
 // is picked and pays what all earned together. In any run of as many picks as the weights add up
@@ -66,14 +60,7 @@ class WeightedRandom final : public LoadBalancer {
  public:
   std::optional<size_t> Pick(std::span<const EndpointLoad> endpoints, std::optional<uint64_t>,
                              Random& random) override {
-    const uint64_t total = TotalWeight(endpoints);
-    if (total == 0) return std::nullopt;
-    uint64_t at = random.Below(total);
-    for (size_t i = 0;; ++i) {
-      if (!Takes(endpoints[i])) continue;
-      if (at < endpoints[i].weight) return i;
-      at -= endpoints[i].weight;
-    }
+    return DrawByWeight(endpoints, random);
   }
 };
 
@@ -86,26 +73,16 @@ class LeastRequest final : public LoadBalancer {
                              Random& random) override {
     const uint64_t total = TotalWeight(endpoints);
     if (total == 0) return std::nullopt;
-    const size_t first = Draw(endpoints, random.Below(total), endpoints.size());
+    const size_t first = EndpointAt(endpoints, random.Below(total));
     const uint64_t others = total - endpoints[first].weight;
     if (others == 0) return first;
-    const size_t second = Draw(endpoints, random.Below(others), first);
+    const size_t second = EndpointAt(endpoints, random.Below(others), first);
     return Load(endpoints[first], endpoints[second]) <= Load(endpoints[second], endpoints[first])
                ? first
                : second;
   }
 
  private:
-  // The endpoint at `at` when all that take work, except `excluded`, are laid out by weight.
-  static size_t Draw(std::span<const EndpointLoad> endpoints, uint64_t at, size_t excluded) {
-    size_t index = 0;
-    for (;; ++index) {
-      if (index == excluded || !Takes(endpoints[index])) continue;
-      if (at < endpoints[index].weight) return index;
-      at -= endpoints[index].weight;
-    }
-  }
-
   // active / weight, multiplied by both weights: compares without a division.
   static uint64_t Load(const EndpointLoad& endpoint, const EndpointLoad& other) {
     return uint64_t{endpoint.active} * other.weight;
@@ -121,9 +98,11 @@ std::unique_ptr<LoadBalancer> LoadBalancer::Make(LoadBalancing policy) {
     case LoadBalancing::kLeastRequest:
       return std::make_unique<LeastRequest>();
     case LoadBalancing::kRandom:
-    case LoadBalancing::kRingHash:
-    case LoadBalancing::kMaglev:
       return std::make_unique<WeightedRandom>();
+    case LoadBalancing::kRingHash:
+      return std::make_unique<RingHashBalancer>();
+    case LoadBalancing::kMaglev:
+      return std::make_unique<MaglevBalancer>();
   }
   return nullptr;
 }

@@ -22,7 +22,7 @@ class RefusalTest(UpstreamTest):
         answer = self.client.ask("POST", "/x", body=b"pay")
         self.assertEqual((200, b"ok"), (answer.status, answer.body))
         self.assertEqual(b"pay", bytes(self.app.seen("/x")[1].body))
-        self.assertEqual(1, self.process.metric("sluice_upstream_replays_total"))
+        self.assertEqual(1, self.process.metric("sluice_upstream_retries_total"))
 
     def test_a_goaway_below_a_stream(self):
         self.serve()
@@ -63,7 +63,7 @@ class RefusalTest(UpstreamTest):
         self.h2.get(3)
         hold.release()
         self.h2.expect_response(1)
-        self.assertEqual(0, self.process.metric("sluice_upstream_replays_total"))
+        self.assertEqual(0, self.process.metric("sluice_upstream_retries_total"))
 
     def test_a_reset_that_may_have_been_processed_is_told(self):
         self.serve()

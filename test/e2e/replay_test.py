@@ -23,7 +23,7 @@ class ReplayTest(SluiceTest):
         self.assertEqual(1, self.app.connections)
 
     def replays(self):
-        return self.process.metric("sluice_upstream_replays_total")
+        return self.process.metric("sluice_upstream_retries_total")
 
     def test_a_get_is_replayed(self):
         for path in ("/dies", "/resets"):

@@ -219,14 +219,15 @@ TEST_F(GrpcProxyTest, NoRouteIsUnimplemented) {
 
 TEST_F(GrpcProxyTest, NoConnectionIsUnavailable) {
   network_.At("upstream").accept = nullptr;
-  Call();
+  Open();
+  loop_.RunFor(1s);  // with two retries
   ExpectTrailersOnly(14, "connect_failed");
 }
 
 TEST_F(GrpcProxyTest, NoConnectionInTimeIsUnavailable) {
   network_.At("upstream").black_hole = true;
   Open();
-  loop_.RunFor(cluster_.connect_timeout);
+  loop_.RunFor(3 * cluster_.connect_timeout + 1s);
   ExpectTrailersOnly(14, "connect_timeout");
 }
 
@@ -246,6 +247,7 @@ TEST_F(GrpcProxyTest, AnUpstreamThatSendsSomethingElseIsInternal) {
 TEST_F(GrpcProxyTest, ARequestThatIsNotGrpcIsAnsweredInHttp) {
   network_.At("upstream").accept = nullptr;
   GetOverHttp();
+  loop_.RunFor(1s);
   EXPECT_EQ(stream_->status(), 503);
   EXPECT_EQ(stream_->record().grpc_status, -1);
 }

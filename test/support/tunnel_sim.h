@@ -143,6 +143,7 @@ class TunnelSim final : private Handler, private RequestReceiver, private WebSoc
     void SendTrailers(const HeaderList&) override { ADD_FAILURE() << "trailers in a tunnel"; }
     bool congested() const override { return false; }
     void PauseResponse() override {}
+    void SetReceiver(ResponseReceiver&) override {}
     void ResumeResponse() override {}
     void Cancel() override { ADD_FAILURE() << "a tunnel is left, not cancelled"; }
     void Leave() override { left = true; }

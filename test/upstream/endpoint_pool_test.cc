@@ -416,17 +416,16 @@ TEST_F(PoolTest, WhoWaitsForAFullConnectionThatGoesGetsAnother) {
 TEST_F(PoolTest, AReplayGetsAConnectionThatWasNeverUsed) {
   Ask("/hold");
   Run();
-  Visitor& again = Ask("/fast", {.replay = Replay::kRefused});
+  Visitor& again = Ask("/fast", {.fresh = true});
   Run();
   EXPECT_FALSE(again.reused);
   EXPECT_NE(again.served_by, visitors[0].served_by);
-  EXPECT_EQ(Metric("sluice_upstream_replays_total"), 1);
 }
 
 TEST_F(PoolTest, ReplaysShareTheirConnection) {
   Ask("/hold");
   Run();
-  for (int i = 0; i < 50; ++i) Ask("/fast", {.replay = Replay::kRefused});
+  for (int i = 0; i < 50; ++i) Ask("/fast", {.fresh = true});
   Run();
   EXPECT_EQ(complete(), 50u);
   EXPECT_EQ(h2_origin.connections(), 2u);
@@ -436,7 +435,7 @@ TEST_F(PoolTest, AReplayMakesDoWithWhatThereIsAtTheLimit) {
   config.max_connections = 1;
   Ask("/hold");
   Run();
-  Visitor& again = Ask("/fast", {.replay = Replay::kRefused});
+  Visitor& again = Ask("/fast", {.fresh = true});
   h2_origin.Release();
   Run();
   EXPECT_TRUE(again.complete);
@@ -445,22 +444,10 @@ TEST_F(PoolTest, AReplayMakesDoWithWhatThereIsAtTheLimit) {
 TEST_F(PoolTest, AReplayIsNotPutBackOnWhatRefusedIt) {
   Visitor& post = Ask("/refuse?times=1");
   Visitor& again = visitors.emplace_back("/refuse?times=1");
-  post.on_failure = [&] { pool->Acquire(again, {.replay = Replay::kRefused}); };
+  post.on_failure = [&] { pool->Acquire(again, {.fresh = true}); };
   Run();
   EXPECT_TRUE(again.complete);
   EXPECT_NE(again.served_by, post.served_by);
-}
-
-TEST_F(PoolTest, AReplayOfALostRequestClosesWhatIsIdle) {
-  config.http2.max_concurrent_streams = 1;
-  Burst(3, "/hold");
-  Run();
-  h2_origin.Release();
-  Run();
-  ASSERT_EQ(h2_origin.open_connections(), 3u);
-  Ask("/fast", {.replay = Replay::kLost});
-  Run();
-  EXPECT_EQ(h2_origin.open_connections(), 1u);
 }
 
 // ---- failures
