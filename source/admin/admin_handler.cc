@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "admin/clusters_json.h"
 #include "admin/connections_json.h"
 #include "admin/reload_json.h"
 #include "admin/request_guard.h"
@@ -92,6 +93,8 @@ const AdminHandler::Endpoint AdminHandler::kEndpoints[] = {
      "the configuration in force, defaults included"},
     {"/connections", "GET, HEAD", Endpoint::Access::kPrivate, &AdminHandler::Connections,
      "open downstream connections and what is in flight on them"},
+    {"/clusters", "GET, HEAD", Endpoint::Access::kPrivate, &AdminHandler::Clusters,
+     "clusters, their endpoints, and how those are"},
     {"/tls", "GET, HEAD", Endpoint::Access::kPrivate, &AdminHandler::Tls,
      "certificates in use, and when they expire"},
     {"/tls/reload", "POST", Endpoint::Access::kChange, &AdminHandler::ReloadTls,
@@ -233,8 +236,10 @@ void AdminHandler::Index(Request& request) {
 void AdminHandler::Live(Request& request) { Reply(request.id(), {200, "live\n", kText, {}}); }
 
 void AdminHandler::Ready(Request& request) {
-  const int status = IsReady(drain_.phase()) ? 200 : 503;
-  Reply(request.id(), {status, std::string(PhaseName(drain_.phase())) + "\n", kText, {}});
+  const bool ready = IsReady(drain_.phase());
+  const std::string unready = ready ? sources_.unready() : std::string();
+  const std::string says = unready.empty() ? std::string(PhaseName(drain_.phase())) : unready;
+  Reply(request.id(), {ready && unready.empty() ? 200 : 503, says + "\n", kText, {}});
 }
 
 void AdminHandler::Metrics(Request& request) {
@@ -257,6 +262,13 @@ void AdminHandler::Connections(Request& request) {
   sources_.connections([this, id = request.id()](std::vector<ConnectionRecord> connections) {
     std::string json = ConnectionsJson(std::move(connections), kMaxConnectionsListed);
     Reply(id, {200, std::move(json) + "\n", kJson, {}});
+  });
+}
+
+void AdminHandler::Clusters(Request& request) {
+  request.GiveUpAfter(kAnswerBound);
+  sources_.clusters([this, id = request.id()](const std::vector<ClusterRecord>& clusters) {
+    Reply(id, {200, ClustersJson(clusters) + "\n", kJson, {}});
   });
 }
 

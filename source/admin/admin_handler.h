@@ -6,6 +6,7 @@
 //   GET  /metrics        Prometheus text format
 //   GET  /config         the configuration in force, as YAML
 //   GET  /connections    open downstream connections, as JSON
+//   GET  /clusters       clusters and how their endpoints are, as JSON
 //   GET  /tls            certificates in use, as JSON
 //   POST /tls/reload     reads the files of TLS again
 //   GET  /reload         how the last reload went, as JSON; POST reads the configuration again
@@ -54,6 +55,7 @@ class AdminHandler : public Handler {
   void Metrics(Request& request);
   void ShowConfig(Request& request);
   void Connections(Request& request);
+  void Clusters(Request& request);
   void Tls(Request& request);
   void ReloadTls(Request& request);
   void Reload(Request& request);

@@ -34,6 +34,26 @@ struct ConnectionRecord {
   std::vector<Stream> in_flight;
 };
 
+// A cluster, as /clusters lists it; over all workers.
+struct ClusterRecord {
+  struct Endpoint {
+    std::string address;
+    std::string_view state;  // a constant: "usable", "unhealthy", ...
+    uint32_t weight = 1;
+    uint32_t priority = 0;
+    std::string zone;
+    uint64_t in_flight = 0;
+    uint32_t ejections = 0;          // that are not forgotten yet
+    std::string_view check_failure;  // why its last health check did not pass; a constant
+  };
+  std::string name;
+  uint64_t in_flight = 0;
+  uint64_t waiting = 0;      // requests, for a connection
+  uint64_t connections = 0;  // open, or being opened
+  std::string dns_error;     // why the last lookup failed
+  std::vector<Endpoint> endpoints;
+};
+
 // What TLS uses of its files.
 struct TlsReport {
   struct Certificate {
@@ -79,6 +99,12 @@ struct AdminSources {
 
   // Every open downstream connection, of every worker.
   std::function<void(std::function<void(std::vector<ConnectionRecord>)> reply)> connections;
+
+  // Every cluster.
+  std::function<void(std::function<void(std::vector<ClusterRecord>)> reply)> clusters;
+
+  // Why it is not ready although the phase says so; empty: it is.
+  std::function<std::string()> unready;
 
   // Starts a new process of the program and hands over to it: its pid, or what went wrong.
   std::function<void(std::function<void(Result<int>)> reply)> restart;

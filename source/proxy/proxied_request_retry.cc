@@ -7,11 +7,11 @@
 #include "proxy/proxied_request.h"
 #include "proxy/proxy.h"
 #include "proxy/retry_after.h"
+#include "upstream/drain_header.h"
 
 namespace sluice {
 namespace {
 
-constexpr std::string_view kDrainHeader = "x-sluice-drain";
 constexpr int kPartialPostReplay = 379;  // draft-frindell-httpbis-partial-post-replay
 
 Outcome OutcomeOf(int status) {

@@ -4,16 +4,10 @@
 #include <optional>
 #include <utility>
 
+#include "server/secure_dialer.h"
+
 namespace sluice {
 namespace {
-
-struct SecureDialer {
-  SecureDialer(Loop& loop, Dialer& plain, std::shared_ptr<const TlsClientContext> context,
-               TlsHandshakeMetrics counters)
-      : metrics(counters), dialer(loop, plain, std::move(context), metrics) {}
-  TlsHandshakeMetrics metrics;
-  TlsDialer dialer;
-};
 
 bool SameButForEndpoints(const ClusterConfig& a, const ClusterConfig& b) {
   ClusterConfig c = b;
@@ -29,22 +23,23 @@ struct ClusterSet::Entry {
   bool abandoned = false;
 };
 
-ClusterSet::ClusterSet(Loop& loop, Dialer& dialer, MetricShard& shard, std::function<void()> freed)
-    : loop_(loop), dialer_(dialer), shard_(shard), freed_(std::move(freed)) {}
+ClusterSet::ClusterSet(Surroundings surroundings) : around_(std::move(surroundings)) {}
 
 ClusterSet::~ClusterSet() = default;
 
 std::shared_ptr<ClusterSet::Entry> ClusterSet::Make(
     const ClusterConfig& config, std::shared_ptr<const TlsClientContext> context) {
   auto entry = std::make_shared<Entry>();
-  Dialer* dialer = &dialer_;
+  Dialer* dialer = &around_.dialer;
   if (context != nullptr) {
-    entry->secure.emplace(loop_, dialer_, std::move(context),
-                          TlsHandshakeMetrics::OfCluster(shard_, config.name));
+    entry->secure.emplace(around_.loop, around_.dialer, std::move(context),
+                          TlsHandshakeMetrics::OfCluster(around_.shard, config.name));
     dialer = &entry->secure->dialer;
   }
-  entry->cluster.emplace(loop_, *dialer, config, shard_);
-  entry->cluster->WhenFreed(freed_);
+  entry->cluster.emplace(around_.loop, *dialer, config, around_.shard);
+  entry->cluster->WhenFreed(around_.freed);
+  entry->cluster->SetObserver(around_.observer);
+  if (around_.endpoint_gauges != nullptr) entry->cluster->ReportEndpoints(*around_.endpoint_gauges);
   return entry;
 }
 
@@ -89,6 +84,23 @@ void ClusterSet::SetDrained(std::string_view cluster, bool drained) {
 
 void ClusterSet::SetEndpointDrained(std::string_view address, bool drained) {
   for (const auto& entry : present_) entry->cluster->SetEndpointDrained(address, drained);
+}
+
+void ClusterSet::SetHealth(std::string_view cluster, std::string_view address,
+                           const EndpointHealth& health) {
+  for (const auto& entry : present_) {
+    if (entry->cluster->config().name == cluster) entry->cluster->SetHealth(address, health);
+  }
+}
+
+void ClusterSet::Learn(std::string_view cluster, const EndpointNews& news) {
+  for (const auto& entry : present_) {
+    if (entry->cluster->config().name == cluster) entry->cluster->Learn(news);
+  }
+}
+
+void ClusterSet::ForEach(const std::function<void(const Cluster&)>& visit) const {
+  for (const auto& entry : present_) visit(*entry->cluster);
 }
 
 void ClusterSet::Reap() {

@@ -18,8 +18,16 @@ namespace sluice {
 
 class ClusterSet {
  public:
-  // `freed`: see Cluster::WhenFreed. Everything given must outlive the set.
-  ClusterSet(Loop& loop, Dialer& dialer, MetricShard& shard, std::function<void()> freed);
+  // Everything must outlive the set.
+  struct Surroundings {
+    Loop& loop;
+    Dialer& dialer;
+    MetricShard& shard;
+    std::function<void()> freed;             // see Cluster::WhenFreed
+    ClusterObserver* observer = nullptr;     // of every cluster
+    MetricShard* endpoint_gauges = nullptr;  // see Cluster::ReportEndpoints; null: another reports
+  };
+  explicit ClusterSet(Surroundings surroundings);
   ~ClusterSet();
   ClusterSet(const ClusterSet&) = delete;
 
@@ -33,6 +41,10 @@ class ClusterSet {
   void SetDrained(std::string_view cluster, bool drained);
   void SetEndpointDrained(std::string_view address, bool drained);
 
+  void SetHealth(std::string_view cluster, std::string_view address, const EndpointHealth& health);
+  void Learn(std::string_view cluster, const EndpointNews& news);
+  void ForEach(const std::function<void(const Cluster&)>& visit) const;
+
   // Destroys what no map names any more and is free.
   void Reap();
 
@@ -45,10 +57,7 @@ class ClusterSet {
   std::shared_ptr<Entry> Make(const ClusterConfig& config,
                               std::shared_ptr<const TlsClientContext> context);
 
-  Loop& loop_;
-  Dialer& dialer_;
-  MetricShard& shard_;
-  const std::function<void()> freed_;
+  const Surroundings around_;
   std::vector<std::shared_ptr<Entry>> present_;  // by place in the snapshot
   std::vector<std::shared_ptr<Entry>> replaced_;
 };

@@ -48,16 +48,15 @@ void Log(const ReloadReport& report) {
 
 }  // namespace
 
-Reloader::Reloader(std::shared_ptr<const Snapshot> snapshot, Surroundings surroundings)
+Reloader::Reloader(Surroundings surroundings)
     : around_(std::move(surroundings)),
-      snapshot_(std::move(snapshot)),
       reloaded_(Counter("ok")),
       refused_(Counter("error")),
       successful_(around_.shard.Gauge("sluice_config_last_reload_successful",
                                       "1 unless the last reload of the configuration was "
                                       "refused.")) {
   successful_.Set(1);
-  last_.generation = snapshot_->generation;
+  last_.generation = around_.present().generation;
 }
 
 MetricCell& Reloader::Counter(const char* result) {
@@ -74,7 +73,7 @@ void Reloader::Reload(std::string_view cause, Reply reply) {
     if (reply) reply(*report);
   };
   const Result<void> tried = Try(report.get(), done);
-  report->generation = snapshot_->generation;
+  report->generation = around_.present().generation;
   if (!tried) {
     report->error = tried.error().message;
     report->diff.clear();
@@ -103,16 +102,17 @@ Result<void> Reloader::Try(ReloadReport* report, std::function<void()> done) {
   text_ = *std::move(text);
   auto config = ParseConfig(text_, around_.source.file, around_.source.overrides);
   if (!config) return tl::unexpected(config.error());
-  report->diff = DiffConfigs(snapshot_->config, *config);
+  const Snapshot& present = around_.present();
+  KeepDiscovered(present.config, &*config);
+  report->diff = DiffConfigs(present.config, *config);
   for (const std::string& warning : CheckConfig(*config)) {
     LogEvent(Level::kWarning, "config_warning", {{"warning", warning}});
   }
-  KeepUntilRestart(snapshot_->config, &*config);
+  KeepUntilRestart(present.config, &*config);
   // Also when nothing has changed: certificates are read anew.
-  auto next = BuildSnapshot(*std::move(config), snapshot_.get());
+  auto next = BuildSnapshot(*std::move(config), &present);
   if (!next) return tl::unexpected(next.error());
   if (auto published = around_.publish(*next, std::move(done)); !published) return published;
-  snapshot_ = *std::move(next);
   report->result = report->diff.empty() ? Outcome::kUnchanged : Outcome::kChanged;
   return {};
 }

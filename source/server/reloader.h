@@ -25,7 +25,8 @@ class Reloader {
   struct Surroundings {
     Loop& loop;
     MetricShard& shard;
-    ConfigSource source;  // without a file nothing can be reloaded
+    ConfigSource source;                       // without a file nothing can be reloaded
+    std::function<const Snapshot&()> present;  // in force
     // Fails with the reason while there must be no reload.
     std::function<Result<void>()> allowed;
     // Tries what can still fail, then goes over to `next`; `done` when every worker has. When it
@@ -34,7 +35,7 @@ class Reloader {
         publish;
   };
   // The loop and the shard must outlive it.
-  Reloader(std::shared_ptr<const Snapshot> snapshot, Surroundings surroundings);
+  explicit Reloader(Surroundings surroundings);
   Reloader(const Reloader&) = delete;
 
   using Reply = std::function<void(const ReloadReport&)>;
@@ -58,8 +59,7 @@ class Reloader {
   MetricCell& Counter(const char* result);
 
   const Surroundings around_;
-  std::shared_ptr<const Snapshot> snapshot_;  // in force
-  std::string text_;                          // of the file as it was last read here
+  std::string text_;  // of the file as it was last read here
   ReloadReport last_;
   MetricCell& reloaded_;
   MetricCell& refused_;

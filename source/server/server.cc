@@ -70,6 +70,7 @@ Result<void> Server::Build(ServeOptions options) {
   if (auto done = BindListeners(); !done) return done;
   if (auto done = BuildControl(); !done) return done;
   BuildReloader(std::move(source));
+  if (auto done = BuildUpstreams(); !done) return done;
   if (succession_->takes_over()) return {};  // until then the pid file is another's
   return WritePidFile();
 }
@@ -113,7 +114,12 @@ Result<void> Server::BindListeners() {
   for (size_t i = 0; i < count; ++i) {
     workers_.push_back(std::make_unique<Worker>(
         WorkerUpdate{snapshot_, std::move(sockets[i]), budgets, access_log_.get()}, FreshSeed(),
-        Worker::Surroundings{*connection_budget_, metrics_.AddShard()}));
+        Worker::Surroundings{*connection_budget_, metrics_.AddShard(),
+                             [this, i](const std::string& cluster, const EndpointNews& news) {
+                               control_.Post(
+                                   [this, i, cluster, news] { OnEndpointNews(i, cluster, news); });
+                             },
+                             i == 0}));
     Worker& worker = *workers_.back();
     remotes_.push_back(
         std::make_unique<RemoteDrainable>(control_, worker.loop(), worker.connections()));
@@ -205,6 +211,10 @@ Result<void> Server::BuildControl() {
   for (const auto& remote : remotes_) parts.push_back(remote.get());
   fan_out_ = std::make_unique<FanOut>(std::move(parts));
   DrainHooks hooks;
+  hooks.stop_background = [this](const std::function<void()>& done) {
+    upstreams_->Stop();
+    done();
+  };
   hooks.flush = [this](std::function<void()> done) { Flush(std::move(done)); };
   hooks.release = [this](std::function<void()> done) { Release(std::move(done)); };
   drain_ = std::make_unique<DrainController>(control_, config.drain, *fan_out_, std::move(hooks),
@@ -264,6 +274,12 @@ AdminSources Server::MakeAdminSources() {
   sources.connections = [this](std::function<void(std::vector<ConnectionRecord>)> reply) {
     CollectConnections(std::move(reply));
   };
+  sources.clusters = [this](std::function<void(std::vector<ClusterRecord>)> reply) {
+    CollectClusters(std::move(reply));
+  };
+  sources.unready = [this]() -> std::string {
+    return self_check_->unready() ? "not ready: critical clusters are out of reach" : "";
+  };
   sources.tls = [this](bool reload) {
     return reload ? tls_reloader_->Reload() : tls_reloader_->Report();
   };
@@ -288,8 +304,10 @@ Result<void> Server::WritePidFile() const {
 // ---- running ----
 
 int Server::Run() {
-  succession_->WhenMayAccept([this] { StartWorkers(); },
-                             [this](const std::string& why) { LeaveUnserved(why); });
+  upstreams_->WarmUp([this] {
+    succession_->WhenMayAccept([this] { StartWorkers(); },
+                               [this](const std::string& why) { LeaveUnserved(why); });
+  });
   control_.Run();
   if (left_unserved_) return kExitFailure;
   if (workers_stopped_ < workers_.size()) {
@@ -335,6 +353,7 @@ void Server::OnStopSignal(DrainTrigger trigger) {
     LeaveUnserved("told to stop before it could take over");
     return;
   }
+  upstreams_->EndWarmUp();
   drain_->OnSignal(trigger);
 }
 

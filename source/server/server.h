@@ -18,6 +18,7 @@
 #include "lifecycle/drain.h"
 #include "lifecycle/fan_out.h"
 #include "lifecycle/part_drain.h"
+#include "lifecycle/self_check.h"
 #include "lifecycle/signals.h"
 #include "net/file_watcher.h"
 #include "net/listen_socket.h"
@@ -29,6 +30,7 @@
 #include "server/remote_part_drainable.h"
 #include "server/succession.h"
 #include "server/tls_reloader.h"
+#include "server/upstream_watch.h"
 #include "server/worker.h"
 #include "sluice/result.h"
 
@@ -91,6 +93,14 @@ class Server {
                      std::function<void()> done);
   void WatchFile();
   void OnHangUp();
+
+  // Upstreams: server_upstreams.cc.
+  Result<void> BuildUpstreams();
+  void UseUpstreams();
+  void OnEndpointsFound(const std::string& cluster, const std::vector<EndpointConfig>& endpoints);
+  void OnEndpointNews(size_t finder, const std::string& cluster, const EndpointNews& news);
+  void CollectClusters(std::function<void(std::vector<ClusterRecord>)> reply);
+
   void OnStopSignal(DrainTrigger trigger);
   void OnRestartSignal();
 
@@ -113,6 +123,8 @@ class Server {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::unique_ptr<RemoteDrainable>> remotes_;
   std::vector<std::unique_ptr<RemotePartDrainable>> part_remotes_;
+  std::unique_ptr<UpstreamWatch> upstreams_;
+  std::unique_ptr<SelfCheck> self_check_;
   std::unique_ptr<TlsReloader> tls_reloader_;
   std::unique_ptr<Reloader> reloader_;
   std::unique_ptr<FileWatcher> file_watcher_;

@@ -24,6 +24,7 @@ void Server::BuildReloader(ConfigSource source) {
       .loop = control_,
       .shard = control_shard_,
       .source = std::move(source),
+      .present = [this]() -> const Snapshot& { return *snapshot_; },
       .allowed = [this]() -> Result<void> {
         const Phase phase = drain_->phase();
         if (phase == Phase::kReady || phase == Phase::kLameDuck) return {};
@@ -34,7 +35,7 @@ void Server::BuildReloader(ConfigSource source) {
           [this](std::shared_ptr<const Snapshot> next, std::function<void()> done) {
             return Publish(std::move(next), std::move(done));
           }};
-  reloader_ = std::make_unique<Reloader>(snapshot_, std::move(around));
+  reloader_ = std::make_unique<Reloader>(std::move(around));
   WatchFile();
 }
 
@@ -152,7 +153,7 @@ Result<void> Server::Publish(std::shared_ptr<const Snapshot> next, std::function
   SendToWorkers(
       [this, budgets = BudgetsFor(config), &listeners](size_t worker) {
         return WorkerUpdate{snapshot_, std::move(listeners->sockets[worker]), budgets,
-                            access_log_.get()};
+                            access_log_.get(), upstreams_->Health()};
       },
       [old_log, done = std::move(done)] { done(); });
   tls_reloader_->Use(snapshot_);
@@ -163,6 +164,7 @@ Result<void> Server::Publish(std::shared_ptr<const Snapshot> next, std::function
   if (!watches_as_before) WatchFile();
   UseAddresses(before, std::move(listeners->addresses));
   part_drain_->DrainRemoved(RemovedParts(before, config, snapshot_->generation));
+  UseUpstreams();
   return {};
 }
 

@@ -82,6 +82,16 @@ Result<void> AddTls(Snapshot* snapshot, const Snapshot* previous) {
 
 }  // namespace
 
+std::shared_ptr<const Snapshot> WithEndpoints(const Snapshot& snapshot, const std::string& cluster,
+                                              const std::vector<EndpointConfig>& endpoints) {
+  auto next = std::make_shared<Snapshot>(snapshot);
+  ++next->generation;
+  for (ClusterConfig& config : next->config.clusters) {
+    if (config.name == cluster && config.dns) config.endpoints = endpoints;
+  }
+  return next;
+}
+
 Result<std::shared_ptr<const Snapshot>> BuildSnapshot(Config config, const Snapshot* previous) {
   auto snapshot = std::make_shared<Snapshot>();
   if (previous != nullptr) snapshot->generation = previous->generation + 1;
@@ -90,7 +100,7 @@ Result<std::shared_ptr<const Snapshot>> BuildSnapshot(Config config, const Snaps
     auto router = Router::Build(listener.virtual_hosts);
     if (!router) return Fail("listener " + listener.name + ": " + router.error().message);
     snapshot->listeners.push_back({OptionsFor(listener, snapshot->config.drain), std::move(*router),
-                                   std::make_unique<Forwarding>(listener), nullptr, nullptr});
+                                   std::make_shared<const Forwarding>(listener), nullptr, nullptr});
   }
   for (size_t i = 0; previous != nullptr && i < snapshot->listeners.size(); ++i) {
     const auto& before = previous->config.listeners;

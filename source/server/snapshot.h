@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "config/config.h"
@@ -21,8 +22,8 @@ struct Snapshot {
   // What belongs to one listener, in the order of config.listeners.
   struct Listener {
     HttpOptions options;
-    std::unique_ptr<const Router> router;
-    std::unique_ptr<const Forwarding> forwarding;
+    std::shared_ptr<const Router> router;
+    std::shared_ptr<const Forwarding> forwarding;
     // Null without TLS. Changed certificates make further contexts, with the same ticket keys.
     std::shared_ptr<const TlsServerContext> tls;
     std::shared_ptr<TlsTicketKeys> ticket_keys;
@@ -35,6 +36,10 @@ struct Snapshot {
   std::vector<std::shared_ptr<const TlsClientContext>> cluster_tls;
   std::shared_ptr<const AccessLogLine> access_log_line;  // null: no access log
 };
+
+// The same with other endpoints for a cluster of that name, which has `dns`: the next generation.
+std::shared_ptr<const Snapshot> WithEndpoints(const Snapshot& snapshot, const std::string& cluster,
+                                              const std::vector<EndpointConfig>& endpoints);
 
 // Fails with what does not compile, naming the listener and the route, and with files of TLS that
 // cannot be used. `previous`: what it replaces, whose random ticket keys go on to be used; or null.

@@ -8,12 +8,14 @@ namespace sluice {
 Worker::Worker(WorkerUpdate configuration, uint64_t seed, const Surroundings& surroundings)
     : shard_(surroundings.shard),
       process_budget_(surroundings.connections),
+      news_(surroundings.news),
       generations_(shard_.Gauge("sluice_config_generations",
                                 "Configurations that a worker still uses: the present one, and "
                                 "those that requests in flight go by.")),
       loop_(seed),
       dialer_(loop_),
-      clusters_(loop_, dialer_, shard_, [this] { ReapLater(); }),
+      clusters_({loop_, dialer_, shard_, [this] { ReapLater(); }, this,
+                 surroundings.reports_endpoints ? &shard_ : nullptr}),
       connections_(loop_, surroundings.shard,
                    [this](const DrainScope& scope) {
                      for (const auto* ports : {&ports_, &removed_ports_}) {
@@ -31,6 +33,7 @@ void Worker::Use(WorkerUpdate configuration) {
   all_generations_.push_back(std::make_unique<WorkerGeneration>(
       configuration.snapshot, clusters_.Use(*configuration.snapshot), [this] { ReapLater(); }));
   generations_.Add();
+  for (const HealthFinding& finding : configuration.health) SetHealth(finding);
   WorkerGeneration& next = *all_generations_.back();
   RequestLog* const log = UseLog(configuration);
   std::vector<std::unique_ptr<ListeningPort>> before = std::exchange(ports_, {});
@@ -205,6 +208,25 @@ void Worker::Stop(std::function<void()> stopped) {
 
 void Worker::Join() {
   if (thread_.joinable()) thread_.join();
+}
+
+std::vector<ClusterRecord> Worker::DescribeClusters() {
+  std::vector<ClusterRecord> records;
+  const TimePoint now = loop_.Now();
+  clusters_.ForEach([&](const Cluster& cluster) {
+    ClusterRecord& record = records.emplace_back();
+    record.name = cluster.config().name;
+    record.in_flight = cluster.breaker().requests;
+    record.waiting = cluster.breaker().pending;
+    record.connections = cluster.breaker().connections;
+    for (const auto& endpoint : cluster.endpoints()) {
+      record.endpoints.push_back({endpoint->config.address, EndpointStateName(endpoint->state(now)),
+                                  endpoint->config.weight, endpoint->config.priority,
+                                  endpoint->config.zone, endpoint->active(),
+                                  endpoint->outlier.ejections, ""});
+    }
+  });
+  return records;
 }
 
 std::vector<ConnectionRecord> Worker::DescribeConnections(uint32_t worker_index) {

@@ -19,6 +19,7 @@
 #include "server/cluster_set.h"
 #include "server/listening_port.h"
 #include "server/snapshot.h"
+#include "server/upstream_watch.h"
 #include "sluice/moved_connection.h"
 
 namespace sluice {
@@ -31,6 +32,7 @@ struct WorkerUpdate {
   std::vector<std::vector<Fd>> sockets;
   std::vector<std::shared_ptr<ListenerBudgets>> budgets;
   AsyncLogWriter* log = nullptr;  // null: no access log
+  std::vector<HealthFinding> health = {};
 };
 
 // A listening socket of a worker.
@@ -40,12 +42,15 @@ struct OwnedSocket {
   Fd fd;
 };
 
-class Worker {
+class Worker final : private ClusterObserver {
  public:
   // Budget, shard and logs must outlive the worker.
   struct Surroundings {
     Budget& connections;  // of the process
     MetricShard& shard;
+    // Its requests have found something out; on its thread.
+    std::function<void(const std::string& cluster, const EndpointNews&)> news;
+    bool reports_endpoints = false;  // one of the workers does
   };
   Worker(WorkerUpdate configuration, uint64_t seed, const Surroundings& surroundings);
   // The thread must have ended, or never have been started.
@@ -83,9 +88,22 @@ class Worker {
   std::vector<ConnectionRecord> DescribeConnections(uint32_t worker_index);
   // Certificates have changed: for connections from now on.
   void SetTls(size_t listener, std::shared_ptr<const TlsServerContext> context);
+  void SetHealth(const HealthFinding& finding) {
+    clusters_.SetHealth(finding.cluster, finding.address, finding.health);
+  }
+  // What another worker has found out.
+  void Learn(const std::string& cluster, const EndpointNews& news) {
+    clusters_.Learn(cluster, news);
+  }
+  std::vector<ClusterRecord> DescribeClusters();
   void SetClusterTls(size_t cluster, std::shared_ptr<const TlsClientContext> context);
 
  private:
+  // ClusterObserver
+  void OnEndpointNews(const Cluster& cluster, const EndpointNews& news) override {
+    news_(cluster.config().name, news);
+  }
+
   void SwitchPart(const Part& part, bool work);
   void SwitchRemovedPort(const Part& part, bool work);
   std::unique_ptr<ListeningPort> OpenPort(const ListenerConfig& config, std::vector<Fd> sockets,
@@ -97,6 +115,7 @@ class Worker {
 
   MetricShard& shard_;
   Budget& process_budget_;
+  const std::function<void(const std::string&, const EndpointNews&)> news_;
   MetricCell& generations_;
   UvLoop loop_;
   SocketDialer dialer_;

@@ -1,9 +1,8 @@
 #include "upstream/cluster.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
-
-#include "base/log.h"
 
 namespace sluice {
 namespace {
@@ -11,10 +10,6 @@ namespace {
 // A warm-up goes in so many steps, but no faster than this.
 constexpr int kWarmUpSteps = 50;
 constexpr Duration kMinStep = std::chrono::milliseconds(10);
-
-std::string_view EventOf(EndpointNews::Kind kind) {
-  return kind == EndpointNews::Kind::kDraining ? "endpoint_draining" : "endpoint_ejected";
-}
 
 }  // namespace
 
@@ -32,7 +27,30 @@ Cluster::Cluster(Loop& loop, Dialer& dialer, const ClusterConfig& config, Metric
   levels_.Build(endpoints_, loop_.Now());
 }
 
-Cluster::~Cluster() = default;
+Cluster::~Cluster() { StopReporting(); }
+
+void Cluster::ReportEndpoints(MetricShard& shard) {
+  for (size_t i = 0; i < kEndpointStateCount; ++i) {
+    const std::string state(EndpointStateName(static_cast<EndpointState>(i)));
+    reports_.push_back({&shard.Gauge("sluice_upstream_endpoints", "Endpoints, by how they are.",
+                                     {{"cluster", config_.name}, {"state", state}})});
+  }
+  Update();
+}
+
+// Another cluster of this name may report to the same gauges already.
+void Cluster::StopReporting() {
+  for (const StateReport& report : reports_) report.gauge->Add(-report.reported);
+  reports_.clear();
+}
+
+void Cluster::Report(TimePoint now) {
+  std::array<int64_t, kEndpointStateCount> counts{};
+  for (const auto& endpoint : endpoints_) ++counts[static_cast<size_t>(endpoint->state(now))];
+  for (size_t i = 0; i < reports_.size(); ++i) {
+    reports_[i].gauge->Add(counts[i] - std::exchange(reports_[i].reported, counts[i]));
+  }
+}
 
 std::unique_ptr<Endpoint> Cluster::Add(const EndpointConfig& config) {
   auto pool = std::make_unique<EndpointPool>(loop_, dialer_, config_, config, metrics_);
@@ -74,7 +92,10 @@ void Cluster::SetEndpoints(const std::vector<EndpointConfig>& endpoints) {
   Update();
 }
 
-void Cluster::Retire() { SetDrained(true); }
+void Cluster::Retire() {
+  StopReporting();
+  SetDrained(true);
+}
 
 void Cluster::Abandon() {
   std::vector<std::unique_ptr<Endpoint>> gone;
@@ -178,9 +199,7 @@ void Cluster::Learn(const EndpointNews& news) {
   Update();
 }
 
-void Cluster::Tell(EndpointNews news) {
-  LogEvent(Level::kWarning, EventOf(news.kind),
-           {{"cluster", config_.name}, {"endpoint", news.address}, {"reason", news.reason}});
+void Cluster::Tell(const EndpointNews& news) {
   if (observer_ != nullptr) observer_->OnEndpointNews(*this, news);
 }
 
@@ -252,6 +271,7 @@ void Cluster::Update() {
     }
   }
   levels_.Refresh(now);
+  Report(now);
   for (const auto& endpoint : endpoints_) {
     const bool usable = endpoint->group->load(endpoint->place).usable;
     endpoint->pool->SetDraining(drained_ || !usable);

@@ -121,6 +121,10 @@ class Cluster final : private EndpointPoolOwner {
   void Learn(const EndpointNews& news);
   void SetObserver(ClusterObserver* observer) { observer_ = observer; }
 
+  // Keeps gauges of how many endpoints are in which state. Workers learn the same sooner or later,
+  // so one of them is enough. `shard` must outlive the cluster.
+  void ReportEndpoints(MetricShard& shard);
+
   // Called, from anywhere, when something that was removed may be free: Reap is due, but later.
   void WhenFreed(std::function<void()> freed) { freed_ = std::move(freed); }
 
@@ -159,7 +163,9 @@ class Cluster final : private EndpointPoolOwner {
   void OnDrain(Endpoint& endpoint, std::string_view reason);
   void Eject(Endpoint& endpoint, std::string_view reason);
   void OnIntervalOver();
-  void Tell(EndpointNews news);
+  void Tell(const EndpointNews& news);
+  void StopReporting();
+  void Report(TimePoint now);
   void Update();
 
   Loop& loop_;
@@ -173,8 +179,13 @@ class Cluster final : private EndpointPoolOwner {
   EndpointLevels levels_;
   std::vector<std::unique_ptr<Endpoint>> endpoints_;
   std::vector<std::unique_ptr<Endpoint>> removed_;
-  Timer changes_;   // the state of an endpoint changes by itself
-  Timer interval_;  // of success rates; runs while there is something to judge
+  struct StateReport {
+    MetricCell* gauge;
+    int64_t reported = 0;  // of what it says is ours
+  };
+  std::vector<StateReport> reports_;  // by EndpointState; empty: another worker reports
+  Timer changes_;                     // the state of an endpoint changes by itself
+  Timer interval_;                    // of success rates; runs while there is something to judge
   bool drained_ = false;
 };
 

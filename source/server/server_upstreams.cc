@@ -1,0 +1,112 @@
+// The part of the server that keeps the workers informed about upstreams.
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+#include "server/removed_parts.h"
+#include "server/server.h"
+
+namespace sluice {
+
+Result<void> Server::BuildUpstreams() {
+  self_check_ = std::make_unique<SelfCheck>(
+      control_, snapshot_->config.self_drain, control_shard_,
+      [this] { control_.Post([this] { drain_->Begin(DrainTrigger::kSelfCheck); }); });
+  upstreams_ = std::make_unique<UpstreamWatch>(UpstreamWatch::Surroundings{
+      .loop = control_,
+      .shard = control_shard_,
+      .found =
+          [this](const std::string& cluster, const std::vector<EndpointConfig>& endpoints) {
+            OnEndpointsFound(cluster, endpoints);
+          },
+      .health =
+          [this](const HealthFinding& finding) {
+            for (const auto& worker : workers_) {
+              worker->loop().Post([&worker = *worker, finding] { worker.SetHealth(finding); });
+            }
+          },
+      .reach = [this](size_t critical,
+                      size_t out_of_reach) { self_check_->OnReach(critical, out_of_reach); }});
+  return upstreams_->Use(snapshot_);
+}
+
+// A new configuration is in force.
+void Server::UseUpstreams() {
+  self_check_->SetConfig(snapshot_->config.self_drain);
+  if (auto used = upstreams_->Use(snapshot_); !used) {
+    LogEvent(Level::kError, "upstream_watch_failed", {{"error", used.error().message}});
+  }
+}
+
+// As a reload that changes nothing else. While the process drains, those that it has have to do.
+void Server::OnEndpointsFound(const std::string& cluster,
+                              const std::vector<EndpointConfig>& endpoints) {
+  const Phase phase = drain_->phase();
+  if (phase != Phase::kStarting && phase != Phase::kReady && phase != Phase::kLameDuck) return;
+  LogEvent(Level::kInfo, "endpoints_found",
+           {{"cluster", cluster}, {"endpoints", endpoints.size()}});
+  const std::shared_ptr<const Snapshot> before =
+      std::exchange(snapshot_, WithEndpoints(*snapshot_, cluster, endpoints));
+  const Config& config = snapshot_->config;
+  SendToWorkers(
+      [this, budgets = BudgetsFor(config)](size_t) {
+        const size_t listeners = snapshot_->config.listeners.size();
+        return WorkerUpdate{snapshot_, std::vector<std::vector<Fd>>(listeners), budgets,
+                            access_log_.get(), upstreams_->Health()};
+      },
+      [] {});
+  tls_reloader_->Use(snapshot_);
+  part_drain_->SetConfig(config.drain, PartNamesOf(config));
+  part_drain_->DrainRemoved(RemovedParts(before->config, config, snapshot_->generation));
+  UseUpstreams();
+}
+
+void Server::OnEndpointNews(size_t finder, const std::string& cluster, const EndpointNews& news) {
+  upstreams_->OnNews(cluster, news);
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    if (i == finder) continue;
+    workers_[i]->loop().Post(
+        [&worker = *workers_[i], cluster, news] { worker.Learn(cluster, news); });
+  }
+}
+
+void Server::CollectClusters(std::function<void(std::vector<ClusterRecord>)> reply) {
+  struct Gathering {
+    size_t missing;
+    std::vector<ClusterRecord> records;
+  };
+  auto gathering = std::make_shared<Gathering>(Gathering{workers_.size(), {}});
+  const auto add = [](std::vector<ClusterRecord>& all, const std::vector<ClusterRecord>& more) {
+    if (all.empty()) {
+      all = more;
+      return;
+    }
+    // While workers go over to another configuration they may not have the same ones.
+    for (size_t i = 0; i < std::min(all.size(), more.size()); ++i) {
+      if (all[i].name != more[i].name) continue;
+      all[i].in_flight += more[i].in_flight;
+      all[i].waiting += more[i].waiting;
+      all[i].connections += more[i].connections;
+      for (size_t j = 0; j < std::min(all[i].endpoints.size(), more[i].endpoints.size()); ++j) {
+        all[i].endpoints[j].in_flight += more[i].endpoints[j].in_flight;
+      }
+    }
+  };
+  for (const auto& one : workers_) {
+    one->loop().Post([this, &worker = *one, gathering, reply, add] {
+      control_.Post([this, gathering, reply, add, records = worker.DescribeClusters()] {
+        add(gathering->records, records);
+        if (--gathering->missing > 0) return;
+        for (ClusterRecord& cluster : gathering->records) {
+          cluster.dns_error = upstreams_->DnsErrorOf(cluster.name);
+          for (auto& endpoint : cluster.endpoints) {
+            endpoint.check_failure = upstreams_->ReasonFor(cluster.name, endpoint.address);
+          }
+        }
+        reply(std::move(gathering->records));
+      });
+    });
+  }
+}
+
+}  // namespace sluice

@@ -1,0 +1,226 @@
+#include "server/upstream_watch.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "base/log.h"
+
+namespace sluice {
+namespace {
+
+// Readiness is not put off for longer.
+constexpr Duration kPatience = std::chrono::seconds(5);
+
+std::string_view EventOf(EndpointNews::Kind kind) {
+  return kind == EndpointNews::Kind::kDraining ? "endpoint_draining" : "endpoint_ejected";
+}
+
+std::string_view EventOf(const EndpointHealth& health) {
+  if (!health.healthy) return "endpoint_unhealthy";
+  return health.draining ? "endpoint_draining" : "endpoint_healthy";
+}
+
+}  // namespace
+
+// The health checks of one cluster.
+struct UpstreamWatch::Checks {
+  Checks(const ClusterConfig& cluster, MetricShard& shard)
+      : config(cluster), probe(cluster), metrics(cluster.name, shard) {}
+
+  // Whether they can go on under another configuration.
+  bool Fit(const ClusterConfig& other) const {
+    return config.health_check == other.health_check && config.protocol == other.protocol &&
+           config.tls == other.tls;
+  }
+
+  ClusterConfig config;
+  const HealthProbeConfig probe;
+  HealthCheckMetrics metrics;
+  std::unique_ptr<SecureDialer> secure;                            // null: cleartext
+  std::map<std::string, std::unique_ptr<HealthChecker>> checkers;  // by address
+};
+
+UpstreamWatch::UpstreamWatch(Surroundings surroundings)
+    : around_(std::move(surroundings)),
+      dialer_(around_.loop),
+      patience_(around_.loop.timers(), Delegate::Bind<&UpstreamWatch::EndWarmUp>(this)) {}
+
+UpstreamWatch::~UpstreamWatch() = default;
+
+Result<void> UpstreamWatch::Use(std::shared_ptr<const Snapshot> snapshot) {
+  snapshot_ = std::move(snapshot);
+  std::set<std::string> looked_up;
+  std::set<std::string> checked;
+  for (size_t i = 0; i < snapshot_->config.clusters.size(); ++i) {
+    const ClusterConfig& config = snapshot_->config.clusters[i];
+    if (config.dns) looked_up.insert(config.name);
+    if (config.health_check) checked.insert(config.name);
+    if (auto watched = Watch(config, snapshot_->cluster_tls[i]); !watched) return watched;
+  }
+  std::erase_if(discoveries_, [&](const auto& entry) { return !looked_up.contains(entry.first); });
+  std::erase_if(checks_, [&](const auto& entry) { return !checked.contains(entry.first); });
+  Settle();
+  return {};
+}
+
+Result<void> UpstreamWatch::Watch(const ClusterConfig& config,
+                                  std::shared_ptr<const TlsClientContext> tls) {
+  if (config.health_check) UseChecks(config, std::move(tls));
+  if (!config.dns) return {};
+  auto& discovery = discoveries_[config.name];
+  if (discovery != nullptr && discovery->config() == *config.dns) return {};
+  const Result<Resolver*> resolver = ResolverFor(*config.dns);
+  if (!resolver) return Fail("cluster " + config.name + ": " + resolver.error().message);
+  // What is found leads to Use again, which must not happen inside a discovery.
+  const auto found = [this, name = config.name](const std::vector<EndpointConfig>& endpoints) {
+    around_.loop.Post([this, name, endpoints] {
+      if (discoveries_.contains(name)) around_.found(name, endpoints);
+    });
+  };
+  const auto answered = [this] { around_.loop.Post([this] { Settle(); }); };
+  discovery = std::make_unique<DnsDiscovery>(
+      config.name, *config.dns, config.endpoints,
+      DnsDiscovery::Surroundings{around_.loop, **resolver, around_.shard, found, answered});
+  return {};
+}
+
+Result<Resolver*> UpstreamWatch::ResolverFor(const DnsConfig& config) {
+  std::string key = std::to_string(config.timeout.count()) + " " + std::to_string(config.tries);
+  for (const std::string& server : config.servers) key += " " + server;
+  auto& resolver = resolvers_[key];
+  if (resolver == nullptr) {
+    auto created =
+        DnsResolver::Create(around_.loop, {config.servers, config.timeout, config.tries});
+    if (!created) return tl::unexpected(created.error());
+    resolver = std::move(*created);
+  }
+  return resolver.get();
+}
+
+void UpstreamWatch::UseChecks(const ClusterConfig& config,
+                              std::shared_ptr<const TlsClientContext> tls) {
+  auto& checks = checks_[config.name];
+  if (checks == nullptr || !checks->Fit(config)) {
+    checks = std::make_unique<Checks>(config, around_.shard);
+    if (tls != nullptr) {
+      checks->secure = std::make_unique<SecureDialer>(
+          around_.loop, dialer_, tls, TlsHandshakeMetrics::OfCluster(around_.shard, config.name));
+    }
+  } else if (checks->secure != nullptr) {
+    checks->secure->dialer.SetContext(tls);
+  }
+  std::set<std::string> present;
+  for (const EndpointConfig& endpoint : config.endpoints) {
+    present.insert(endpoint.address);
+    auto& checker = checks->checkers[endpoint.address];
+    if (checker != nullptr) continue;
+    Dialer& dialer =
+        checks->secure == nullptr ? static_cast<Dialer&>(dialer_) : checks->secure->dialer;
+    checker = std::make_unique<HealthChecker>(
+        HealthChecker::Surroundings{around_.loop, dialer, checks->probe, checks->metrics},
+        endpoint.address,
+        [this, name = config.name, address = endpoint.address](const EndpointHealth& health) {
+          OnHealth(name, address, health);
+        });
+  }
+  std::erase_if(checks->checkers,
+                [&](const auto& entry) { return !present.contains(entry.first); });
+}
+
+void UpstreamWatch::OnHealth(const std::string& cluster, const std::string& address,
+                             const EndpointHealth& health) {
+  LogEvent(health.healthy && !health.draining ? Level::kInfo : Level::kWarning, EventOf(health),
+           {{"cluster", cluster}, {"endpoint", address}, {"reason", ReasonFor(cluster, address)}});
+  around_.health({cluster, address, health});
+  Settle();
+}
+
+void UpstreamWatch::OnNews(const std::string& cluster, const EndpointNews& news) {
+  LogEvent(Level::kWarning, EventOf(news.kind),
+           {{"cluster", cluster}, {"endpoint", news.address}, {"reason", news.reason}});
+  const auto checks = checks_.find(cluster);
+  if (news.kind != EndpointNews::Kind::kDraining || checks == checks_.end()) return;
+  const auto checker = checks->second->checkers.find(news.address);
+  if (checker != checks->second->checkers.end()) checker->second->ReportNextPass();
+}
+
+// ---- what is known
+
+std::vector<HealthFinding> UpstreamWatch::Health() const {
+  std::vector<HealthFinding> findings;
+  for (const auto& [name, checks] : checks_) {
+    for (const auto& [address, checker] : checks->checkers) {
+      if (checker->health().known) findings.push_back({name, address, checker->health()});
+    }
+  }
+  return findings;
+}
+
+std::string_view UpstreamWatch::ReasonFor(const std::string& cluster,
+                                          const std::string& address) const {
+  const auto checks = checks_.find(cluster);
+  if (checks == checks_.end()) return {};
+  const auto checker = checks->second->checkers.find(address);
+  return checker == checks->second->checkers.end() ? std::string_view() : checker->second->reason();
+}
+
+std::string UpstreamWatch::DnsErrorOf(const std::string& cluster) const {
+  const auto discovery = discoveries_.find(cluster);
+  return discovery == discoveries_.end() ? std::string() : discovery->second->error();
+}
+
+// Not one of its endpoints is healthy, as far as that is known.
+bool UpstreamWatch::OutOfReach(const ClusterConfig& config) const {
+  if (config.endpoints.empty()) return true;
+  const auto checks = checks_.find(config.name);
+  if (checks == checks_.end()) return false;
+  const auto& checkers = checks->second->checkers;
+  return std::all_of(checkers.begin(), checkers.end(), [](const auto& entry) {
+    return entry.second->health().known && !entry.second->health().healthy;
+  });
+}
+
+void UpstreamWatch::Settle() {
+  size_t critical = 0;
+  size_t out_of_reach = 0;
+  for (const ClusterConfig& config : snapshot_->config.clusters) {
+    if (!config.critical) continue;
+    ++critical;
+    if (OutOfReach(config)) ++out_of_reach;
+  }
+  around_.reach(critical, out_of_reach);
+  if (warmed_up_ && warm()) EndWarmUp();
+}
+
+// ---- before the process is ready
+
+bool UpstreamWatch::warm() const {
+  const bool found = std::all_of(discoveries_.begin(), discoveries_.end(),
+                                 [](const auto& entry) { return entry.second->answered(); });
+  if (!found) return false;
+  for (const auto& [name, checks] : checks_) {
+    for (const auto& [address, checker] : checks->checkers) {
+      if (!checker->health().known) return false;
+    }
+  }
+  return true;
+}
+
+void UpstreamWatch::WarmUp(std::function<void()> done) {
+  if (warm()) return done();
+  warmed_up_ = std::move(done);
+  patience_.Set(around_.loop.Now() + kPatience);
+}
+
+void UpstreamWatch::EndWarmUp() {
+  patience_.Stop();
+  if (warmed_up_) std::exchange(warmed_up_, nullptr)();
+}
+
+void UpstreamWatch::Stop() {
+  discoveries_.clear();
+  checks_.clear();
+}
+
+}  // namespace sluice
