@@ -48,6 +48,10 @@ void ValidateEndpoints(const ClusterConfig& cluster, const ConfigPositions& posi
     problems->Add(positions.Of(&cluster.endpoints),
                   where + "the weights of all endpoints are 0; expected one above 0");
   }
+  if (cluster.critical && !cluster.health_check && !cluster.dns) {
+    problems->Add(positions.Of(&cluster.critical),
+                  where + "critical does nothing without a health_check; expected one");
+  }
   const bool hashes = cluster.load_balancing == LoadBalancing::kRingHash ||
                       cluster.load_balancing == LoadBalancing::kMaglev;
   if (!cluster.hash_on.name.empty() && !hashes) {

@@ -5,6 +5,7 @@
 #include "http/grpc.h"
 #include "http/h1_fields.h"
 #include "http/websocket_handshake.h"
+#include "proxy/mirrored_request.h"
 #include "proxy/proxy.h"
 #include "proxy/request_hash.h"
 #include "proxy/session_cookie.h"
@@ -40,6 +41,7 @@ void ProxiedRequest::Start(ServerStream& stream, const Route& route, Cluster& cl
   route.RewriteRequest(head, stream.downstream());
   upstream_path_ = std::exchange(head.path, client_path);
   upstream_authority_ = std::exchange(head.authority, client_authority);
+  Mirror(end_stream);
 
   retries_.Begin(route.retries(), cluster, IsIdempotent(head.method) && head.upgrade.empty());
   kept_.Begin(route.retries().config().body_bytes);
@@ -61,6 +63,23 @@ void ProxiedRequest::Start(ServerStream& stream, const Route& route, Cluster& cl
   stream.record().waiting_for = "delay of a fault";
   if (has_body_) stream.PauseRequest();
   wait_.Set(proxy_.loop().Now() + delay);
+}
+
+// What goes there is what goes to the upstream.
+void ProxiedRequest::Mirror(bool end_stream) {
+  if (!route_->config().mirror) return;
+  RequestHead& head = stream_->request();
+  const std::string_view client_path = std::exchange(head.path, upstream_path_);
+  const std::string_view client_authority = std::exchange(head.authority, upstream_authority_);
+  mirror_ = proxy_.Mirror(*route_, head, end_stream);
+  head.path = client_path;
+  head.authority = client_authority;
+  if (end_stream) mirror_ = nullptr;
+}
+
+void ProxiedRequest::FeedMirror(std::string_view bytes, bool end_stream) {
+  mirror_->SendBody(bytes, end_stream);
+  if (end_stream) mirror_ = nullptr;
 }
 
 // By the request as the client sent it.
@@ -148,6 +167,7 @@ void ProxiedRequest::SendBody(std::string_view bytes, bool end_stream) {
 // ---- from the client ----
 
 void ProxiedRequest::OnRequestBody(std::string_view bytes, bool end_stream) {
+  if (mirror_ != nullptr) FeedMirror(bytes, end_stream);
   if (end_stream) EndOfRequest();
   if (websocket_ != nullptr) {
     OnTunnelBytes(bytes, end_stream);
@@ -167,6 +187,7 @@ void ProxiedRequest::OnRequestBody(std::string_view bytes, bool end_stream) {
 }
 
 void ProxiedRequest::OnRequestTrailers(const HeaderList& trailers) {
+  if (mirror_ != nullptr) FeedMirror({}, true);
   EndOfRequest();
   const bool waits = state_ != State::kExchanging || echo_ != nullptr;
   if (waits || kept_.whole()) kept_.AddTrailers(trailers, stream_->request().arena);
@@ -321,6 +342,7 @@ void ProxiedRequest::Done() {
   if (std::exchange(in_session_budget_, false)) proxy_.websockets().Return();
   lease_.Release();
   retries_.End();
+  if (mirror_ != nullptr) std::exchange(mirror_, nullptr)->Abandon();
   if (echo_ != nullptr) {
     echo_->Stop();
     proxy_.loop().DeleteLater(std::move(echo_));

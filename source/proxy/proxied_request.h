@@ -34,6 +34,7 @@
 
 namespace sluice {
 
+class MirroredRequest;
 class Proxy;
 struct MovedTunnel;
 
@@ -94,6 +95,8 @@ class ProxiedRequest final : public RequestReceiver,
   void OnEchoFailed() override;
 
   void ChooseBy(const RequestHead& head);
+  void Mirror(bool end_stream);
+  void FeedMirror(std::string_view bytes, bool end_stream);
   void Connect();
   void SendBody(std::string_view bytes, bool end_stream);
   void SendKept(bool keep);
@@ -146,8 +149,9 @@ class ProxiedRequest final : public RequestReceiver,
   Timer try_timeout_;                 // of this attempt, once the upstream has the whole request
   Retries retries_;
   ReplayBuffer kept_;
-  std::unique_ptr<EchoedUpload> echo_;  // what comes before anything from the client
-  uint64_t sent_bytes_ = 0;             // of the body, in this attempt
+  std::shared_ptr<MirroredRequest> mirror_;  // while it wants more of the body
+  std::unique_ptr<EchoedUpload> echo_;       // what comes before anything from the client
+  uint64_t sent_bytes_ = 0;                  // of the body, in this attempt
   PickRequest pick_;
   std::unique_ptr<WebSocketTunnel> websocket_;
   EarlyEnd early_end_;

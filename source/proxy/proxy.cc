@@ -3,6 +3,7 @@
 #include "http/local_reply.h"
 #include "http/websocket_handshake.h"
 #include "proxy/fault.h"
+#include "proxy/mirrored_request.h"
 #include "proxy/path.h"
 #include "proxy/proxied_request.h"
 
@@ -144,6 +145,31 @@ Cluster* Proxy::PickCluster(const Route& route) {
     });
   }
   return index ? around_.clusters.at(route.clusters()[*index].cluster).get() : nullptr;
+}
+
+// It lives in the list until it is over, and a little longer if the request still feeds it.
+std::shared_ptr<MirroredRequest> Proxy::Mirror(const Route& route, const RequestHead& head,
+                                               bool end_stream) {
+  struct Buried final : Deferred {
+    std::shared_ptr<MirroredRequest> request;
+  };
+  const auto& config = route.config().mirror;
+  if (!config || !head.upgrade.empty() || head.method == Method::kConnect) return nullptr;
+  if (loop().random().Below(100) >= config->percent) return nullptr;
+  const auto place = mirrored_.insert(mirrored_.end(), nullptr);
+  *place = std::make_shared<MirroredRequest>(
+      MirroredRequest::Surroundings{loop(), *around_.clusters.at(config->cluster),
+                                    around_.generation, route.timeout(),
+                                    [this, place] {
+                                      auto buried = std::make_unique<Buried>();
+                                      buried->request = std::move(*place);
+                                      mirrored_.erase(place);
+                                      loop().DeleteLater(std::move(buried));
+                                    }},
+      head, end_stream);
+  std::shared_ptr<MirroredRequest> mirrored = *place;
+  mirrored->Start();
+  return mirrored;
 }
 
 void Proxy::Recycle(ProxiedRequest& request) {

@@ -2,6 +2,7 @@
 // answered here, and hands the rest to a ProxiedRequest.
 #pragma once
 
+#include <list>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -20,6 +21,7 @@
 
 namespace sluice {
 
+class MirroredRequest;
 class ProxiedRequest;
 
 // The clusters of one configuration on one worker, by name. They outlive its proxies.
@@ -56,6 +58,9 @@ class Proxy final : public Handler {
   Budget& websockets() { return around_.websockets; }
   PartDrains& parts() { return around_.parts; }
   void Recycle(ProxiedRequest& request);
+  // A copy of the request for the route's mirror; null when it has none, or this one is not for it.
+  std::shared_ptr<MirroredRequest> Mirror(const Route& route, const RequestHead& head,
+                                          bool end_stream);
 
  private:
   bool Admit(ServerStream& stream, const Route& route);
@@ -66,6 +71,7 @@ class Proxy final : public Handler {
 
   const Surroundings around_;
   ObjectPool<ProxiedRequest> free_requests_;
+  std::list<std::shared_ptr<MirroredRequest>> mirrored_;  // that are under way
 };
 
 }  // namespace sluice

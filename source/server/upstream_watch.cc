@@ -130,8 +130,14 @@ void UpstreamWatch::UseChecks(const ClusterConfig& config,
 
 void UpstreamWatch::OnHealth(const std::string& cluster, const std::string& address,
                              const EndpointHealth& health) {
-  LogEvent(health.healthy && !health.draining ? Level::kInfo : Level::kWarning, EventOf(health),
-           {{"cluster", cluster}, {"endpoint", address}, {"reason", ReasonFor(cluster, address)}});
+  if (health.healthy) {
+    LogEvent(health.draining ? Level::kWarning : Level::kInfo, EventOf(health),
+             {{"cluster", cluster}, {"endpoint", address}});
+  } else {
+    LogEvent(
+        Level::kWarning, EventOf(health),
+        {{"cluster", cluster}, {"endpoint", address}, {"reason", ReasonFor(cluster, address)}});
+  }
   around_.health({cluster, address, health});
   Settle();
 }

@@ -1,5 +1,6 @@
 #include "support/proxy_sim.h"
 
+#include <sstream>
 #include <utility>
 
 #include "base/log.h"
@@ -53,6 +54,7 @@ std::shared_ptr<const Snapshot> MakeSimSnapshot(const ProxySimOptions& options) 
   cluster.endpoints = {{cluster.protocol == UpstreamProtocol::kHttp2 ? "h2.origin" : "origin", 1}};
   config.drain = options.drain;
   config.access_log.enabled = false;
+  if (options.edit) options.edit(config);
   return BuildSnapshot(std::move(config)).value();
 }
 
@@ -89,8 +91,9 @@ ProxySim::ProxySim(uint64_t seed, const ProxySimOptions& options)
                   }),
       controller(loop, snapshot_->config.drain, drainable_, Hooks(), shard_) {
   QuietLog();
-  clusters_["origin"] =
-      std::make_unique<Cluster>(loop, network, snapshot_->config.clusters[0], shard_);
+  for (const ClusterConfig& config : snapshot_->config.clusters) {
+    clusters_[config.name] = std::make_unique<Cluster>(loop, network, config, shard_);
+  }
   drainable_.target = &connections;
   context_.options = snapshot_->listeners[0].options;
   proxy_ = std::make_unique<Proxy>(Proxy::Surroundings{
@@ -129,6 +132,17 @@ void ProxySim::Release() {
 
 size_t ProxySim::upstream_connections() const {
   return network.open_at_client("origin") + network.open_at_client("h2.origin");
+}
+
+double ProxySim::Metric(const std::string& name, const std::string& label) const {
+  std::istringstream lines(metrics_.Text());
+  double sum = 0;
+  for (std::string line; std::getline(lines, line);) {
+    const bool named = line.starts_with(name + "{") || line.starts_with(name + " ");
+    if (!named || line.find(label) == std::string::npos) continue;
+    sum += std::stod(line.substr(line.rfind(' ') + 1));
+  }
+  return sum;
 }
 
 bool ProxySim::Until(const std::function<bool()>& predicate) {

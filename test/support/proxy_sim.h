@@ -44,6 +44,7 @@ struct ProxySimOptions {
   WebSocketConfig websocket;
   EventStreamConfig event_stream;
   DrainConfig drain;
+  std::function<void(Config&)> edit;  // whatever else is to be otherwise
 };
 
 // What such a proxy is configured as.
@@ -87,6 +88,9 @@ class ProxySim final : private RequestLog {
   bool UntilExited() { return UntilPhase(Phase::kExited); }
 
   DrainProgress Progress();
+  Cluster& cluster(const std::string& name = "origin") { return *clusters_.at(name); }
+  // The sum of a metric over its labels, or of those with this text among them.
+  double Metric(const std::string& name, const std::string& label = {}) const;
   // The requests of the client with this address that are over, in order.
   std::vector<SimLogEntry> LoggedOf(const std::string& peer) const;
   // How many times `done` of a BeginDrain was called, and how many times it was due.
