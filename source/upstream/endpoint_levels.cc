@@ -85,14 +85,15 @@ void EndpointLevels::Share(EndpointTier tier, TimePoint now) {
 
 Endpoint* EndpointLevels::Pick(const PickRequest& request, Random& random) {
   if (request.session) {
-    if (Endpoint* const endpoint = FindSession(*request.session)) return endpoint;
+    if (Endpoint* const endpoint = FindSession(request)) return endpoint;
   }
   Level* const drawn = Draw(request, random);
   if (drawn == nullptr) return nullptr;
   if (Endpoint* const endpoint = drawn->group.Pick(request, random)) return endpoint;
-  // All of that level were tried before: rather one of another than one of them again.
+  // All of that level were tried before: rather one of another than one of them again, even one
+  // that gets nothing otherwise.
   for (const auto& level : levels_) {
-    if (level.get() == drawn || level->share == 0) continue;
+    if (level.get() == drawn) continue;
     if (Endpoint* const endpoint = level->group.Pick(request, random)) return endpoint;
   }
   if (request.not_these.empty()) return nullptr;
@@ -109,11 +110,13 @@ EndpointLevels::Level* EndpointLevels::Draw(const PickRequest& request, Random& 
   return levels_[index].get();
 }
 
-Endpoint* EndpointLevels::FindSession(uint64_t identity) const {
+Endpoint* EndpointLevels::FindSession(const PickRequest& request) const {
   for (const auto& level : levels_) {
     for (Endpoint* endpoint : level->group.endpoints()) {
-      if (endpoint->identity != identity) continue;
-      return level->group.load(endpoint->place).usable ? endpoint : nullptr;
+      if (endpoint->identity != request.session) continue;
+      const auto& tried = request.not_these;
+      const bool again = std::find(tried.begin(), tried.end(), endpoint->pool.get()) != tried.end();
+      return level->group.load(endpoint->place).usable && !again ? endpoint : nullptr;
     }
   }
   return nullptr;

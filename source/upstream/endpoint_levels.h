@@ -50,7 +50,7 @@ class EndpointLevels {
   uint32_t WeightPercent(const Endpoint& endpoint, TimePoint now) const;
   void Share(EndpointTier tier, TimePoint now);
   Level* Draw(const PickRequest& request, Random& random);
-  Endpoint* FindSession(uint64_t identity) const;
+  Endpoint* FindSession(const PickRequest& request) const;
 
   const ClusterConfig& config_;
   std::vector<std::unique_ptr<Level>> levels_;  // in order

@@ -12,6 +12,7 @@ ScriptOrigin::Connection::Connection(ScriptOrigin& origin, std::unique_ptr<Trans
   };
   reader_.on_message = [this](const SimMessage&) {
     ++origin_.messages_;
+    if (origin_.on_body) origin_.on_body(*this);
     if (origin_.on_message) {
       origin_.on_message(*this);
     } else if (open_) {

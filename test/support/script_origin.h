@@ -33,6 +33,8 @@ class ScriptOrigin {
                  const std::string& body = {});
     void Close();
     void Reset();
+    void PauseReading() { transport_->PauseReading(); }
+    void ResumeReading() { transport_->ResumeReading(); }
     bool open() const { return open_; }
 
     // The present request, and what has come of its body, which must not be chunked.
