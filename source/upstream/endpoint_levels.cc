@@ -10,6 +10,11 @@ namespace {
 
 constexpr uint64_t kOverprovisioning = 140;  // percent
 
+bool WasTried(const Endpoint& endpoint, const PickRequest& request) {
+  const auto& tried = request.not_these;
+  return std::find(tried.begin(), tried.end(), endpoint.pool.get()) != tried.end();
+}
+
 }  // namespace
 
 // An endpoint elsewhere stands half a priority below one that is here.
@@ -36,6 +41,7 @@ void EndpointLevels::Build(const std::vector<std::unique_ptr<Endpoint>>& endpoin
 }
 
 void EndpointLevels::Refresh(TimePoint now) {
+  refreshed_at_ = now;
   uint64_t endpoints = 0;
   uint64_t good = 0;
   for (const auto& level : levels_) {
@@ -97,7 +103,27 @@ Endpoint* EndpointLevels::Pick(const PickRequest& request, Random& random) {
     if (Endpoint* const endpoint = level->group.Pick(request, random)) return endpoint;
   }
   if (request.not_these.empty()) return nullptr;
+  if (Endpoint* const endpoint = BestUntried(request, random)) return endpoint;
   return drawn->group.Pick({.hash = request.hash}, random);
+}
+
+// One that is set aside, or drains, may have come back since; what was just tried has not. Of those
+// that are in the best state, any.
+Endpoint* EndpointLevels::BestUntried(const PickRequest& request, Random& random) const {
+  Endpoint* best = nullptr;
+  uint64_t equals = 0;
+  for (const auto& level : levels_) {
+    for (Endpoint* const endpoint : level->group.endpoints()) {
+      const bool may_be = endpoint->Takes(EndpointTier::kAny, refreshed_at_) &&
+                          endpoint->config.weight > 0 && !WasTried(*endpoint, request);
+      if (!may_be) continue;
+      const EndpointState state = endpoint->state(refreshed_at_);
+      if (best != nullptr && state < best->state(refreshed_at_)) continue;
+      if (best != nullptr && state > best->state(refreshed_at_)) equals = 0;
+      if (random.Below(++equals) == 0) best = endpoint;
+    }
+  }
+  return best;
 }
 
 EndpointLevels::Level* EndpointLevels::Draw(const PickRequest& request, Random& random) {
@@ -114,9 +140,8 @@ Endpoint* EndpointLevels::FindSession(const PickRequest& request) const {
   for (const auto& level : levels_) {
     for (Endpoint* endpoint : level->group.endpoints()) {
       if (endpoint->identity != request.session) continue;
-      const auto& tried = request.not_these;
-      const bool again = std::find(tried.begin(), tried.end(), endpoint->pool.get()) != tried.end();
-      return level->group.load(endpoint->place).usable && !again ? endpoint : nullptr;
+      const bool usable = level->group.load(endpoint->place).usable;
+      return usable && !WasTried(*endpoint, request) ? endpoint : nullptr;
     }
   }
   return nullptr;

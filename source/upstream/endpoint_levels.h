@@ -50,12 +50,14 @@ class EndpointLevels {
   uint32_t WeightPercent(const Endpoint& endpoint, TimePoint now) const;
   void Share(EndpointTier tier, TimePoint now);
   Level* Draw(const PickRequest& request, Random& random);
+  Endpoint* BestUntried(const PickRequest& request, Random& random) const;
   Endpoint* FindSession(const PickRequest& request) const;
 
   const ClusterConfig& config_;
   std::vector<std::unique_ptr<Level>> levels_;  // in order
   uint32_t total_share_ = 0;                    // 0: no endpoint may be used
   EndpointTier tier_ = EndpointTier::kGood;
+  TimePoint refreshed_at_{};
 };
 
 }  // namespace sluice

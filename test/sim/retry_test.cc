@@ -86,6 +86,18 @@ TEST_F(RetryTest, AConnectionThatIsRefusedIsMadeElsewhere) {
   EXPECT_GE(Retries("connect_failure"), 4);
 }
 
+// It may have come back since; the one that was just tried has not.
+TEST_F(RetryTest, RatherOneThatIsSetAsideThanTheSameAgain) {
+  Start();
+  sim->loop.Dispatch([&] {
+    sim->cluster().Learn(
+        {EndpointNews::Kind::kEjected, "b", sim->loop.Now() + seconds(100), "earlier"});
+  });
+  a->Stop();
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(Ask("POST", "body"), 200);
+  EXPECT_EQ(b->messages(), 5u);
+}
+
 TEST_F(RetryTest, WhatBreaksOffIsSentElsewhereIfItIsIdempotent) {
   Start();
   a->on_message = kReset;

@@ -1,0 +1,125 @@
+#!/usr/bin/env python3
+"""Endpoints that a name server names: they come and go under load, and stay when it is gone."""
+
+import json
+import time
+
+from lib import SluiceTest, main, run_sluice, wait_until
+from lib.dns_server import DnsServer
+
+
+class DnsDiscoveryTest(SluiceTest):
+    def setUp(self):
+        super().setUp()
+        self.dns = DnsServer()
+        self.addCleanup(self.dns.close)
+        # One port on two addresses: two endpoints, which the same name finds.
+        self.one = self.origin()
+        self.port = int(self.one.address.rpartition(":")[2])
+        self.two = self.origin(f"127.0.0.2:{self.port}")
+        self.dns.zone["app.test", "A"] = ["127.0.0.1"]
+
+    def serve(self, **dns):
+        dns = {"name": f"app.test:{self.port}", "servers": [self.dns.address],
+               "min_refresh": "50ms", "max_refresh": "100ms", "timeout": "200ms", "tries": 1} | dns
+        config = self.config(clusters=[{"name": "app", "dns": dns, "drain_timeout": "5s"}])
+        return self.start(config)
+
+    def endpoints(self, process):
+        cluster, = process.admin_json("/clusters")["clusters"]
+        return {endpoint["address"] for endpoint in cluster["endpoints"]}
+
+    def wait_endpoints(self, process, *addresses):
+        expected = {f"{address}:{self.port}" for address in addresses}
+        wait_until(lambda: self.endpoints(process) == expected, f"the endpoints are {expected}")
+
+    def test_it_is_ready_when_they_are_found(self):
+        process = self.serve()
+        self.wait_endpoints(process, "127.0.0.1")
+        with process.connect() as client:
+            self.assertEqual(200, client.ask().status)
+        self.assertEqual(0, process.metric("sluice_dns_lookups_total", result="failure"))
+
+    def test_they_come_and_go_under_load(self):
+        for origin in (self.one, self.two):
+            origin.on("/bytes/100", lambda x: x.reply(body=b"x" * 100))
+        process = self.serve()
+        clients = [self.connect(process) for _ in range(4)]
+        deadline = time.monotonic() + 2
+        turn = 0
+        while time.monotonic() < deadline:
+            turn += 1
+            self.dns.zone["app.test", "A"] = [["127.0.0.1"], ["127.0.0.1", "127.0.0.2"],
+                                              ["127.0.0.2"]][turn // 20 % 3]
+            for client in clients:
+                self.assertEqual(200, client.ask().status)
+        self.assertGreater(len(process.events("endpoints_found")), 3)
+        self.assertTrue(self.two.requests)
+
+    def test_what_is_in_flight_on_one_that_goes_finishes(self):
+        hold = self.one.hold("/slow")
+        process = self.serve()
+        client = self.connect(process)
+        client.request(target="/slow")
+        hold.wait_arrived()
+        self.dns.zone["app.test", "A"] = ["127.0.0.2"]
+        self.wait_endpoints(process, "127.0.0.2")
+        part, = process.admin_json("/drain")["parts"]
+        self.assertEqual((self.one.address, "draining", 1),
+                         (part["endpoint"], part["state"], part["in_flight"]))
+        hold.release()
+        self.assertEqual(200, client.read_response().status)
+
+    def test_the_last_good_answer_stays(self):
+        process = self.serve()
+        self.dns.silent = True
+        process.wait_for("dns_failed")
+        with process.connect() as client:
+            self.assertEqual(200, client.ask().status)
+        self.wait_endpoints(process, "127.0.0.1")
+        self.assertIn("app.test", process.admin_json("/clusters")["clusters"][0]["dns_error"])
+        self.dns.silent = False
+        self.dns.zone["app.test", "A"] = ["127.0.0.2"]
+        process.wait_for("dns_recovered")
+        self.wait_endpoints(process, "127.0.0.2")
+
+    def test_a_name_that_nobody_knows(self):
+        process = self.serve(name=f"nobody.test:{self.port}")
+        with process.connect() as client:
+            self.assertEqual(503, client.ask().status)
+        event = process.wait_for("dns_failed")
+        self.assertIn("nobody.test", event["reason"])
+        self.assertEqual("the cluster has no endpoints", event["effect"])
+
+    def test_services(self):
+        self.dns.zone["_http._tcp.app.test", "SRV"] = [(0, 1, self.port, "one.test"),
+                                                       (1, 1, self.port, "two.test")]
+        self.dns.zone["one.test", "A"] = ["127.0.0.1"]
+        self.dns.zone["two.test", "A"] = ["127.0.0.2"]
+        process = self.serve(name="_http._tcp.app.test", records="srv")
+        self.wait_endpoints(process, "127.0.0.1", "127.0.0.2")
+        with process.connect() as client:
+            for _ in range(6):
+                self.assertEqual(200, client.ask().status)
+        self.assertEqual(0, len(self.two.requests), "of a lower priority")
+
+    def test_a_reload_does_not_forget_them(self):
+        process = self.serve()
+        path = process.arguments[process.arguments.index("-c") + 1]
+        with open(path, encoding="utf-8") as file:
+            config = json.load(file)
+        config["listeners"][0]["limits"] = {"header_count": 50}
+        self.dns.silent = True
+        with process.connect() as client:
+            self.assertEqual(200, client.ask().status)
+            with open(path, "w", encoding="utf-8") as file:
+                json.dump(config, file)
+            done = run_sluice("reload", "--admin", process.admin_address)
+            self.assertEqual(0, done.returncode, done.stderr)
+            self.assertNotIn("endpoints", done.stdout)
+            self.assertEqual(200, client.ask().status)
+        self.wait_endpoints(process, "127.0.0.1")
+
+
+if __name__ == "__main__":
+    main()
