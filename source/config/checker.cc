@@ -187,6 +187,21 @@ class Checker {
       used_.insert(target.cluster);
       CheckConnectTimeout(route, target.cluster, key);
     }
+    if (route.mirror) used_.insert(route.mirror->cluster);
+    CheckRetries(route, key);
+  }
+
+  void CheckRetries(const RouteConfig& route, const std::string& key) {
+    const RetryConfig& retries = route.retries;
+    const bool no_time = route.timeout != Duration{} && retries.per_try_timeout >= route.timeout;
+    if (retries.attempts > 0 && no_time) {
+      Warn(key + ": " + Value("retries.per_try_timeout", retries.per_try_timeout) +
+           " is not shorter than " + Value("timeout", route.timeout) +
+           ": when an attempt has taken too long there is no time for another; shorten it");
+    }
+    if (retries.attempts == 0 && (!retries.statuses.empty() || !retries.grpc_statuses.empty())) {
+      Warn(key + ": retries.statuses do nothing with retries.attempts 0; raise that");
+    }
   }
 
   void CheckConnectTimeout(const RouteConfig& route, const std::string& name,
@@ -211,6 +226,11 @@ class Checker {
            "it to the connections worth keeping, 256 is the default");
     }
     CheckUpstreamIdle(cluster, key);
+    if (cluster.health_check && cluster.health_check->timeout > cluster.health_check->interval) {
+      Warn(Value(key + ".health_check.timeout", cluster.health_check->timeout) +
+           " is longer than its " + Value("interval", cluster.health_check->interval) +
+           ": an endpoint that stands still is found out late; shorten the timeout");
+    }
     for (const EndpointConfig& endpoint : cluster.endpoints) CheckLoop(endpoint, key);
   }
 

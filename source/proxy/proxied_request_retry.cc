@@ -75,7 +75,8 @@ void ProxiedRequest::OnUpstreamFailure(const UpstreamFailure& failure) {
 bool ProxiedRequest::RetryAfter(const UpstreamFailure& failure) {
   using Kind = UpstreamFailure::Kind;
   const bool lost = failure.kind == Kind::kReset && on_reused_ && !failure.response_begun;
-  if (!lost && failure.kind != Kind::kRefused) lease_.Report(Outcome::kGatewayFailure);
+  const bool blames = !lost && failure.kind != Kind::kRefused && state_ != State::kTunnel;
+  if (blames) lease_.Report(Outcome::kGatewayFailure);
   if (failure.response_begun && end_sent_) return false;
   switch (failure.kind) {
     case Kind::kRefused:

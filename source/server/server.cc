@@ -160,12 +160,20 @@ void Server::ReportTurns() {
 
 void Server::BuildTlsReloader() {
   TlsReloader::Publish publish;
-  publish.to_listener = [this](size_t i, std::shared_ptr<const TlsServerContext> context) {
+  // The snapshot has the new one too, for whoever goes over to it, or makes another of it.
+  publish.to_listener = [this](size_t i, const std::shared_ptr<const TlsServerContext>& context) {
+    auto next = std::make_shared<Snapshot>(*snapshot_);
+    next->listeners[i].tls = context;
+    snapshot_ = std::move(next);
     for (const auto& worker : workers_) {
       worker->loop().Post([&worker = *worker, i, context] { worker.SetTls(i, context); });
     }
   };
-  publish.to_cluster = [this](size_t i, std::shared_ptr<const TlsClientContext> context) {
+  publish.to_cluster = [this](size_t i, const std::shared_ptr<const TlsClientContext>& context) {
+    auto next = std::make_shared<Snapshot>(*snapshot_);
+    next->cluster_tls[i] = context;
+    snapshot_ = std::move(next);
+    if (upstreams_) UseUpstreams();
     for (const auto& worker : workers_) {
       worker->loop().Post([&worker = *worker, i, context] { worker.SetClusterTls(i, context); });
     }

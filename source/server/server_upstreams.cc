@@ -55,7 +55,6 @@ void Server::OnEndpointsFound(const std::string& cluster,
                             access_log_.get(), upstreams_->Health()};
       },
       [] {});
-  tls_reloader_->Use(snapshot_);
   part_drain_->SetConfig(config.drain, PartNamesOf(config));
   part_drain_->DrainRemoved(RemovedParts(before->config, config, snapshot_->generation));
   UseUpstreams();

@@ -95,16 +95,24 @@ Endpoint* EndpointLevels::Pick(const PickRequest& request, Random& random) {
   }
   Level* const drawn = Draw(request, random);
   if (drawn == nullptr) return nullptr;
-  if (Endpoint* const endpoint = drawn->group.Pick(request, random)) return endpoint;
-  // All of that level were tried before: rather one of another than one of them again, even one
-  // that gets nothing otherwise.
+  if (Endpoint* const endpoint = PickUntried(*drawn, request, random)) return endpoint;
+  // All were tried: rather one of which that is some time ago than the last.
+  const auto& tried = request.not_these;
+  if (tried.size() > 1) {
+    const PickRequest again{.hash = request.hash, .not_these = tried.last(1)};
+    if (Endpoint* const endpoint = PickUntried(*drawn, again, random)) return endpoint;
+  }
+  return tried.empty() ? nullptr : drawn->group.Pick({.hash = request.hash}, random);
+}
+
+Endpoint* EndpointLevels::PickUntried(Level& drawn, const PickRequest& request, Random& random) {
+  if (Endpoint* const endpoint = drawn.group.Pick(request, random)) return endpoint;
+  // Rather one of another level, even one that gets nothing otherwise, than the same again.
   for (const auto& level : levels_) {
-    if (level.get() == drawn) continue;
+    if (level.get() == &drawn) continue;
     if (Endpoint* const endpoint = level->group.Pick(request, random)) return endpoint;
   }
-  if (request.not_these.empty()) return nullptr;
-  if (Endpoint* const endpoint = BestUntried(request, random)) return endpoint;
-  return drawn->group.Pick({.hash = request.hash}, random);
+  return request.not_these.empty() ? nullptr : BestUntried(request, random);
 }
 
 // One that is set aside, or drains, may have come back since; what was just tried has not. Of those

@@ -50,6 +50,7 @@ class EndpointLevels {
   uint32_t WeightPercent(const Endpoint& endpoint, TimePoint now) const;
   void Share(EndpointTier tier, TimePoint now);
   Level* Draw(const PickRequest& request, Random& random);
+  Endpoint* PickUntried(Level& drawn, const PickRequest& request, Random& random);
   Endpoint* BestUntried(const PickRequest& request, Random& random) const;
   Endpoint* FindSession(const PickRequest& request) const;
 

@@ -36,6 +36,8 @@ class AdminHandlerTest : public testing::Test {
                    AdminSources{.config_text = [] { return std::string("workers: 2\n"); },
                                 .metrics_text = [this](auto reply) { reply(metrics_.Text()); },
                                 .connections = [this](auto reply) { reply_ = std::move(reply); },
+                                .clusters = [this](const auto& reply) { reply(clusters_); },
+                                .unready = [this] { return unready_; },
                                 .restart = [this](auto reply) { restart_ = std::move(reply); },
                                 .tls = [this](bool reload) { return Tls(reload); },
                                 .last_reload = [this] { return reload_report_; },
@@ -45,6 +47,9 @@ class AdminHandlerTest : public testing::Test {
                                       reply(reload_report_);
                                     }});
   }
+
+  std::vector<ClusterRecord> clusters_;
+  std::string unready_;
 
   void Ready() {
     loop_.Dispatch([this] { drain_->OnReady(); });
@@ -180,6 +185,43 @@ TEST_F(AdminHandlerTest, LiveAlwaysReadyOnlyWhenReady) {
   EXPECT_EQ(Ask("GET", "/live").status(), 200);
 }
 
+TEST_F(AdminHandlerTest, ReadyIsTakenBackWhileSomethingIsWrong) {
+  Ready();
+  unready_ = "not ready: why";
+  FakeStream& ready = Ask("GET", "/ready");
+  EXPECT_EQ(ready.status(), 503);
+  EXPECT_EQ(ready.body(), "not ready: why\n");
+  unready_.clear();
+  EXPECT_EQ(Ask("GET", "/ready").status(), 200);
+}
+
+TEST_F(AdminHandlerTest, ClustersAreListedWithTheirEndpoints) {
+  clusters_.push_back({.name = "app",
+                       .in_flight = 3,
+                       .waiting = 1,
+                       .connections = 2,
+                       .dns_error = "",
+                       .endpoints = {}});
+  clusters_[0].endpoints.push_back({.address = "10.0.0.1:80",
+                                    .state = "unhealthy",
+                                    .weight = 2,
+                                    .priority = 1,
+                                    .zone = "eu",
+                                    .in_flight = 3,
+                                    .ejections = 4,
+                                    .check_failure = "timeout"});
+  FakeStream& stream = Ask("GET", "/clusters");
+  EXPECT_EQ(stream.status(), 200);
+  const Json cluster = Parse(stream)["clusters"][0];
+  EXPECT_EQ(cluster["name"], "app");
+  EXPECT_EQ(cluster["in_flight"], 3);
+  EXPECT_FALSE(cluster.contains("dns_error"));
+  const Json endpoint = cluster["endpoints"][0];
+  EXPECT_EQ(endpoint["state"], "unhealthy");
+  EXPECT_EQ(endpoint["zone"], "eu");
+  EXPECT_EQ(endpoint["check_failure"], "timeout");
+}
+
 TEST_F(AdminHandlerTest, ReadySaysNoBeforeAnyWorkIsTold) {
   Ready();
   std::string seen;
@@ -196,8 +238,8 @@ TEST_F(AdminHandlerTest, IndexAndNotFoundListTheEndpoints) {
   EXPECT_EQ(index.status(), 200);
   FakeStream& missing = Ask("GET", "/nothing");
   EXPECT_EQ(missing.status(), 404);
-  for (const char* path :
-       {"/live", "/ready", "/metrics", "/config", "/connections", "/drain", "/drain/prestop"}) {
+  for (const char* path : {"/live", "/ready", "/metrics", "/config", "/connections", "/clusters",
+                           "/drain", "/drain/prestop"}) {
     EXPECT_THAT(index.body(), HasSubstr(path));
     EXPECT_THAT(missing.body(), HasSubstr(path));
   }
@@ -408,7 +450,7 @@ TEST_F(AdminHandlerTest, ForeignNamesReadOnlyWhatIsForEverybody) {
   for (const char* path : {"/", "/live", "/ready", "/metrics"}) {
     EXPECT_EQ(Ask("GET", path, true, {}, name).status(), 200) << path;
   }
-  for (const char* path : {"/config", "/connections", "/drain"}) {
+  for (const char* path : {"/config", "/connections", "/clusters", "/drain"}) {
     EXPECT_EQ(Ask("GET", path, true, {}, name).status(), 403) << path;
   }
 }

@@ -221,6 +221,34 @@ TEST(Errors, ABadCluster) {
               HasSubstr("expected one of round_robin, least_request, random, ring_hash, maglev"));
 }
 
+TEST(Errors, ABadUpstream) {
+  const auto cluster = [](const std::string& keys) {
+    return Problem("clusters:\n- {name: a, " + keys +
+                   "}\nlisteners: [{address: '127.0.0.1:1', cluster: a}]\n");
+  };
+  const std::string endpoints = "endpoints: ['127.0.0.1:2'], ";
+  EXPECT_THAT(cluster(endpoints + "dns: 'x:1'"), HasSubstr("expected only one of"));
+  EXPECT_THAT(cluster("dns: app.test"), HasSubstr("expected one as app.test:8080, or records: srv"));
+  EXPECT_THAT(cluster("dns: 'app..test:80'"), HasSubstr("is not a name to look up"));
+  EXPECT_THAT(cluster("dns: 'app.test:70000'"), HasSubstr("is not a name to look up"));
+  EXPECT_THAT(cluster("dns: {name: 'a.test:80', records: srv}"),
+              HasSubstr("SRV records name their own"));
+  EXPECT_THAT(cluster("dns: {name: 'a.test:80', servers: ['unix:/x']}"),
+              HasSubstr("is no address of a name server"));
+  EXPECT_THAT(cluster("dns: {name: 'a.test:80', min_refresh: 2s, max_refresh: 1s}"),
+              HasSubstr("longer than dns.max_refresh"));
+  EXPECT_THAT(cluster(endpoints + "health_check: {statuses: ['99']}"),
+              HasSubstr("expected one as 503, or a range as 500-599"));
+  EXPECT_THAT(cluster(endpoints + "hash_on: {header: x}"), HasSubstr("hash_on does nothing"));
+  EXPECT_THAT(cluster(endpoints + "session_cookie: {name: 'a b'}"),
+              HasSubstr("is not the name of a cookie"));
+  EXPECT_THAT(cluster(endpoints + "critical: true"), HasSubstr("without a health_check"));
+  EXPECT_THAT(Problem(Route("{cluster: a, retries: {grpc_statuses: [unavailible]}}")),
+              HasSubstr("did you mean unavailable"));
+  EXPECT_THAT(Problem(Route("{cluster: a, mirror: {cluster: b}}")),
+              HasSubstr("no cluster is named 'b'"));
+}
+
 TEST(Errors, NamesThatPointNowhere) {
   EXPECT_EQ(Problem("listeners: [{address: '127.0.0.1:1', cluster: ap}]\n"
                     "clusters: [{name: app, endpoints: ['127.0.0.1:2']}]\n"),

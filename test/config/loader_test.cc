@@ -272,8 +272,57 @@ TEST(Overrides, OfASectionWrittenShort) {
   EXPECT_EQ(config.admin.address, "127.0.0.1:5");
 }
 
+TEST(Loader, WhatIsDoneAboutUpstreams) {
+  const Config config = Load(R"(
+zone: eu-1
+self_drain: drain
+listeners:
+- address: 127.0.0.1:1
+  routes:
+  - cluster: a
+    retries: 5
+    rate_limit: {requests: 7, per: 2s}
+    max_in_flight: 9
+    mirror: {cluster: b, percent: 10}
+    fault: {delay_percent: 1, delay: 2ms}
+clusters:
+- name: a
+  endpoints: ['127.0.0.1:2', {address: '127.0.0.1:3', priority: 2, zone: eu-2}]
+  load_balancing: maglev
+  hash_on: {cookie: user}
+  session_cookie: {name: s, max_age: 1h, path: /a, secure: true}
+  health_check: {kind: grpc, service: pkg.Svc, statuses: ['200', 300-399]}
+  outlier_detection: {consecutive_5xx: 4}
+  slow_start: 30s
+  critical: true
+- name: b
+  dns: b.test:80
+  tls: {}
+)");
+  EXPECT_EQ(config.self_drain.action, SelfDrainAction::kDrain);
+  const RouteConfig& route = config.listeners[0].virtual_hosts[0].routes[0];
+  EXPECT_EQ(route.retries.attempts, 5u) << "the section may be that alone";
+  EXPECT_EQ(route.rate_limit->per, std::chrono::seconds(2));
+  EXPECT_EQ(route.max_in_flight, 9u);
+  EXPECT_EQ(route.mirror->percent, 10u);
+  EXPECT_EQ(route.fault->delay, std::chrono::milliseconds(2));
+  const ClusterConfig& a = config.clusters[0];
+  EXPECT_EQ(a.endpoints[1].priority, 2u);
+  EXPECT_EQ(a.endpoints[1].zone, "eu-2");
+  EXPECT_EQ(a.local_zone, "eu-1");
+  EXPECT_EQ(a.hash_on, (HashOn{HashOn::Kind::kCookie, "user"}));
+  EXPECT_EQ(a.session_cookie->max_age, std::chrono::hours(1));
+  EXPECT_EQ(a.health_check->kind, HealthCheckKind::kGrpc);
+  EXPECT_THAT(a.health_check->statuses, testing::ElementsAre("200", "300-399"));
+  EXPECT_EQ(a.outlier.consecutive_5xx, 4u);
+  EXPECT_EQ(a.slow_start.window, std::chrono::seconds(30));
+  EXPECT_FALSE(a.dns);
+  EXPECT_EQ(config.clusters[1].dns->name, "b.test:80");
+  EXPECT_EQ(config.clusters[1].tls->server_name, "b.test") << "whom the name leads to";
+}
+
 TEST(LoadConfig, ReadsTheFilesWeShip) {
-  for (const std::string name : {"minimal", "sidecar", "edge-tls"}) {
+  for (const std::string name : {"minimal", "sidecar", "edge-tls", "resilient"}) {
     const auto config =
         LoadConfig({.file = kSource + "/configs/" + name + ".yaml", .overrides = {}});
     ASSERT_TRUE(config) << config.error().message;
@@ -300,7 +349,8 @@ TEST(LoadConfig, SaysWhatIsWrongWithTheFileItself) {
 TEST(DumpConfig, ReadsBackAsItself) {
   std::vector<std::string> texts = {kBase};
   for (const std::string path :
-       {"/configs/minimal.yaml", "/configs/sidecar.yaml", "/test/fuzz/corpus/config/router.yaml"}) {
+       {"/configs/minimal.yaml", "/configs/sidecar.yaml", "/configs/resilient.yaml",
+        "/test/fuzz/corpus/config/router.yaml"}) {
     std::ifstream file(kSource + path);
     ASSERT_TRUE(file.is_open()) << path;
     texts.emplace_back(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());

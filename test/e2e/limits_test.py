@@ -132,8 +132,8 @@ class ConnectTest(SluiceTest):
         self.assertEqual(503, answer.status)
         self.assertFalse(answer.closes)
         self.assertEqual(503, self.client.ask().status)
-        self.assertEqual(2, self.process.metric("sluice_upstream_connect_failures_total",
-                                                reason="refused"))
+        self.assertEqual(2 * 3, self.process.metric("sluice_upstream_connect_failures_total",
+                                                    reason="refused"), "each with two retries")
 
     def test_a_socket_file_that_is_not_there(self):
         self.assertEqual(503, self.ask(f"unix:{self.directory}/none.sock").status)
@@ -151,8 +151,8 @@ class ConnectTest(SluiceTest):
             waiting.connect_ex(full.getsockname())
         answer = self.ask(f"127.0.0.1:{full.getsockname()[1]}", connect_timeout="200ms")
         self.assertEqual(504, answer.status)
-        self.assertEqual(1, self.process.metric("sluice_upstream_connect_failures_total",
-                                                reason="timeout"))
+        self.assertEqual(3, self.process.metric("sluice_upstream_connect_failures_total",
+                                                reason="timeout"), "with two retries")
 
     def test_upstream_connections_are_limited_and_the_rest_waits(self):
         app = self.origin()

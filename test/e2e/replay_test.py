@@ -53,16 +53,19 @@ class ReplayTest(SluiceTest):
         self.assertEqual(0, self.replays())
         self.assertEqual(200, self.client.ask().status)
 
-    def test_not_on_a_fresh_connection(self):
+    def test_not_on_a_fresh_connection_if_the_route_does_not_want_that(self):
+        process = self.sluice(self.app, listener={"routes": [
+            {"cluster": "app", "retries": {"reset": False}}]})
         self.app.on("/always", lambda x: x.close())
-        self.assertEqual(502, self.client.ask("GET", "/always").status)
+        with process.connect() as client:
+            self.assertEqual(502, client.ask("GET", "/always").status)
         self.assertEqual(1, len(self.app.seen("/always")))
 
-    def test_only_once(self):
+    def test_only_twice(self):
         self.app.on("/always", lambda x: x.close())
         self.warm()
         self.assertEqual(502, self.client.ask("GET", "/always").status)
-        self.assertEqual(2, len(self.app.seen("/always")))
+        self.assertEqual(3, len(self.app.seen("/always")))
 
     def test_not_after_the_first_byte_of_a_response(self):
         def begin(x):

@@ -82,11 +82,11 @@ class UpstreamTest(TlsTest):
         self.assertEqual((200, b"ok"), (answer.status, answer.body))
         wrong_name = self.front(back, server_name="other.test")
         self.assertEqual(503, self.ask(wrong_name).status)
-        self.assertEqual(1, self.failures(wrong_name, "bad_certificate"))
+        self.assertEqual(3, self.failures(wrong_name, "bad_certificate"), "with two retries")
         stranger = Authority(self.directory, "stranger")
         wrong_ca = self.front(back, ca=str(stranger.cert))
         self.assertEqual(503, self.ask(wrong_ca).status)
-        self.assertEqual(1, self.failures(wrong_ca, "unknown_ca"))
+        self.assertEqual(3, self.failures(wrong_ca, "unknown_ca"))
         unverified = self.config(cluster={"endpoints": [back.address()], "tls": {"verify": False}})
         self.assertEqual(200, self.ask(self.start(unverified)).status)
 

@@ -128,6 +128,24 @@ TEST_F(RetryTest, ThereAreOnlySoManyAttempts) {
   EXPECT_EQ(LastRecord().attempts, 5);
 }
 
+TEST_F(RetryTest, NeverTheSameTwiceInARowWhereThereIsAnother) {
+  retries.attempts = 9;
+  Start();
+  std::string order;
+  a->on_message = [&](Connection& connection) {
+    order += 'a';
+    connection.Reset();
+  };
+  b->on_message = [&](Connection& connection) {
+    order += 'b';
+    connection.Reset();
+  };
+  EXPECT_EQ(Ask("GET"), 502);
+  EXPECT_EQ(order.size(), 10u);
+  EXPECT_EQ(order.find("aa"), std::string::npos) << order;
+  EXPECT_EQ(order.find("bb"), std::string::npos) << order;
+}
+
 TEST_F(RetryTest, WithoutAttemptsThereAreNone) {
   retries.attempts = 0;
   Start();
