@@ -25,8 +25,7 @@ std::string_view BehindStatus(std::string_view text) {
   return colon == std::string_view::npos ? text : text.substr(colon + 2);
 }
 
-void SendLocalReply(ServerStream& stream, int status, std::string_view text,
-                    Duration retry_after) {
+void SendLocalReply(ServerStream& stream, int status, std::string_view text, Duration retry_after) {
   if (AsksForGrpc(stream)) {
     SendGrpcError(stream, GrpcStatusFor(status), BehindStatus(text));
     return;

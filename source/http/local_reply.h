@@ -16,8 +16,8 @@ std::string_view BehindStatus(std::string_view text);
 // Sends a complete response and ends the stream. Before the head was sent. `text` is one line that
 // a person can act on, such as "503 Service Unavailable: no connection to the upstream\n", and is
 // lent until the end of the dispatch; gRPC gets the part behind the status as grpc-message. To HTTP
-// a 503 carries Retry-After (RFC 9110 10.2.3): 1, and any status `retry_after`, in whole seconds, if
-// it is given.
+// a 503 carries Retry-After (RFC 9110 10.2.3): 1, and any status `retry_after`, in whole seconds,
+// if it is given.
 void SendLocalReply(ServerStream& stream, int status, std::string_view text,
                     Duration retry_after = {});
 

@@ -115,10 +115,10 @@ void UpstreamWatch::UseChecks(const ClusterConfig& config,
     present.insert(endpoint.address);
     auto& checker = checks->checkers[endpoint.address];
     if (checker != nullptr) continue;
-    Dialer& dialer =
-        checks->secure == nullptr ? static_cast<Dialer&>(dialer_) : checks->secure->dialer;
+    Dialer* dialer = &dialer_;
+    if (checks->secure != nullptr) dialer = &checks->secure->dialer;
     checker = std::make_unique<HealthChecker>(
-        HealthChecker::Surroundings{around_.loop, dialer, checks->probe, checks->metrics},
+        HealthChecker::Surroundings{around_.loop, *dialer, checks->probe, checks->metrics},
         endpoint.address,
         [this, name = config.name, address = endpoint.address](const EndpointHealth& health) {
           OnHealth(name, address, health);

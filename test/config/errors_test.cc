@@ -228,7 +228,8 @@ TEST(Errors, ABadUpstream) {
   };
   const std::string endpoints = "endpoints: ['127.0.0.1:2'], ";
   EXPECT_THAT(cluster(endpoints + "dns: 'x:1'"), HasSubstr("expected only one of"));
-  EXPECT_THAT(cluster("dns: app.test"), HasSubstr("expected one as app.test:8080, or records: srv"));
+  EXPECT_THAT(cluster("dns: app.test"),
+              HasSubstr("expected one as app.test:8080, or records: srv"));
   EXPECT_THAT(cluster("dns: 'app..test:80'"), HasSubstr("is not a name to look up"));
   EXPECT_THAT(cluster("dns: 'app.test:70000'"), HasSubstr("is not a name to look up"));
   EXPECT_THAT(cluster("dns: {name: 'a.test:80', records: srv}"),
