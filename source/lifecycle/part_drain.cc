@@ -145,6 +145,13 @@ void PartDrainController::DrainRemoved(const std::vector<Removal>& removals) {
   for (const Removal& removal : removals) Begin(removal.part, removal.deadline);
 }
 
+void PartDrainController::KeepRemoved(const Part& part) {
+  if (!entries_.contains(part)) return;
+  LogEvent(Level::kInfo, "part_undrained",
+           {{"scope", PartKindName(part.kind)}, {"name", part.name}});
+  Forget(part);
+}
+
 void PartDrainController::Begin(const Part& part, Duration deadline) {
   const uint64_t id = next_id_++;
   Entry& entry =

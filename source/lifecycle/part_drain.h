@@ -75,6 +75,8 @@ class PartDrainController {
     Duration deadline;
   };
   void DrainRemoved(const std::vector<Removal>& removals);
+  // What is left of one may stay after all; what was told goes nevertheless. None of them: nothing.
+  void KeepRemoved(const Part& part);
 
   // The part serves again. Fails for the same reasons, and for a part that is not drained.
   tl::expected<void, PartRefusal> Undrain(const Part& part);

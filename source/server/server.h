@@ -98,6 +98,9 @@ class Server {
   Result<void> BuildUpstreams();
   void UseUpstreams();
   void OnEndpointsFound(const std::string& cluster, const std::vector<EndpointConfig>& endpoints);
+  void OnHealth(const HealthFinding& finding);
+  void DrainUnhealthy();
+  void Succeed(std::shared_ptr<const Snapshot> next);
   void OnEndpointNews(size_t finder, const std::string& cluster, const EndpointNews& news);
   void CollectClusters(std::function<void(std::vector<ClusterRecord>)> reply);
 
@@ -125,6 +128,9 @@ class Server {
   std::vector<std::unique_ptr<RemotePartDrainable>> part_remotes_;
   std::unique_ptr<UpstreamWatch> upstreams_;
   std::unique_ptr<SelfCheck> self_check_;
+  std::vector<HealthFinding> turned_unhealthy_;  // and not drained yet
+  // What is drained because its health check fails, by cluster and address.
+  std::map<std::pair<std::string, std::string>, Part> unhealthy_;
   std::unique_ptr<TlsReloader> tls_reloader_;
   std::unique_ptr<Reloader> reloader_;
   std::unique_ptr<FileWatcher> file_watcher_;

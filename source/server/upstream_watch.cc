@@ -176,10 +176,11 @@ std::string UpstreamWatch::DnsErrorOf(const std::string& cluster) const {
   return discovery == discoveries_.end() ? std::string() : discovery->second->error();
 }
 
-// Not one of its endpoints is healthy, as far as that is known.
-bool UpstreamWatch::OutOfReach(const ClusterConfig& config) const {
-  if (config.endpoints.empty()) return true;
-  const auto checks = checks_.find(config.name);
+bool UpstreamWatch::OutOfReach(const std::string& cluster) const {
+  for (const ClusterConfig& config : snapshot_->config.clusters) {
+    if (config.name == cluster && config.endpoints.empty()) return true;
+  }
+  const auto checks = checks_.find(cluster);
   if (checks == checks_.end()) return false;
   const auto& checkers = checks->second->checkers;
   return std::all_of(checkers.begin(), checkers.end(), [](const auto& entry) {
@@ -193,7 +194,7 @@ void UpstreamWatch::Settle() {
   for (const ClusterConfig& config : snapshot_->config.clusters) {
     if (!config.critical) continue;
     ++critical;
-    if (OutOfReach(config)) ++out_of_reach;
+    if (OutOfReach(config.name)) ++out_of_reach;
   }
   around_.reach(critical, out_of_reach);
   if (warmed_up_ && warm()) EndWarmUp();

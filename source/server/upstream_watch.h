@@ -70,6 +70,9 @@ class UpstreamWatch {
   // A worker has found out something: logs it, and has the endpoint checked soon.
   void OnNews(const std::string& cluster, const EndpointNews& news);
 
+  // Not one of the endpoints of a cluster is healthy, as far as that is known.
+  bool OutOfReach(const std::string& cluster) const;
+
   // Looks nothing up and checks nothing any more.
   void Stop();
 
@@ -82,7 +85,6 @@ class UpstreamWatch {
   void OnHealth(const std::string& cluster, const std::string& address,
                 const EndpointHealth& health);
   void Settle();
-  bool OutOfReach(const ClusterConfig& config) const;
   bool warm() const;
 
   const Surroundings around_;

@@ -108,6 +108,66 @@ class HealthCheckTest(SluiceTest):
         process = self.sluice(origin, self.origin(), cluster={"health_check": self.CHECK})
         self.assertEqual("unhealthy", self.states(process)[origin.address]["state"])
 
+    def drained(self, **cluster):
+        """A process with one request in flight on an endpoint that turns unhealthy, and its client."""
+        other = self.origin()
+        self.ill = self.origin()
+        for origin in (self.ill, other):
+            origin.on("/healthz", lambda x: x.reply(200))
+        self.hold = self.ill.hold("/slow")
+        other.on("/slow", lambda x: x.reply(404))
+        process = self.sluice(self.ill, other, cluster={
+            "health_check": {"path": "/healthz", **self.CHECK}, **cluster})
+        client = self.connect(process)
+        while not self.ill.seen("/slow"):
+            client.request(target="/slow")
+            wait_until(lambda: self.ill.seen("/slow") or other.seen("/slow"), "it came")
+            if not self.ill.seen("/slow"):
+                self.assertEqual(404, client.read_response().status)
+                other.requests.clear()
+        self.ill.on("/healthz", lambda x: x.reply(500))
+        self.wait_state(process, self.ill.address, "unhealthy")
+        process.wait_for("part_drain", name=self.ill.address)
+        return process, client
+
+    def test_what_is_in_flight_on_an_unhealthy_one_may_finish(self):
+        process, client = self.drained()
+        self.hold.release()
+        self.assertEqual(200, client.read_response().status)
+        self.assertEqual(0, process.wait_for("part_drained", name=self.ill.address)["cut"])
+
+    def test_but_no_longer_than_the_drain_timeout(self):
+        process, client = self.drained(drain_timeout="300ms")
+        self.assertEqual(503, client.read_response().status)
+        self.assertEqual(1, process.wait_for("part_drained", name=self.ill.address)["cut"])
+        self.hold.release()
+
+    def test_unless_it_recovers_in_time(self):
+        process, client = self.drained(drain_timeout="3s")
+        self.ill.on("/healthz", lambda x: x.reply(200))
+        process.wait_for("part_undrained", name=self.ill.address)
+        with process.connect() as others:
+            for _ in range(4):
+                self.assertEqual(200, others.ask().status)
+        self.hold.release()
+        self.assertEqual(200, client.read_response().status)
+        self.assertEqual([], process.events("part_cut"))
+
+    def test_nothing_is_drained_where_all_are_unhealthy(self):
+        app = self.origin()
+        hold = app.hold("/slow")
+        process = self.sluice(app, cluster={"health_check": {"path": "/healthz", **self.CHECK},
+                                            "drain_timeout": "100ms"})
+        client = self.connect(process)
+        client.request(target="/slow")
+        hold.wait_arrived()
+        app.on("/healthz", lambda x: x.reply(500))
+        self.wait_state(process, app.address, "unhealthy")
+        wait_until(lambda: len(app.seen("/healthz")) > 12, "some time has passed")
+        hold.release()
+        self.assertEqual(200, client.read_response().status)
+        self.assertEqual([], process.events("part_drain"))
+
     def test_checks_end_with_the_drain(self):
         origin = self.origin()
         process = self.sluice(origin, cluster={"health_check": self.CHECK})
