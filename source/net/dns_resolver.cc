@@ -96,14 +96,18 @@ class DnsResolver::Inquiry : public std::enable_shared_from_this<Inquiry> {
                      Keep(std::move(record)));
   }
 
+  // Whether something has come, and is still wanted.
+  bool Accepts(int status) {
+    if (status == ARES_EDESTRUCTION) Withdraw();
+    if (!answered_ || status == ARES_SUCCESS) return answered_ != nullptr;
+    error_ = ares_strerror(status);
+    return false;
+  }
+
   static void OnSrv(void* data, int status, int, unsigned char* bytes, int size) {
     const std::unique_ptr<Asked> asked(static_cast<Asked*>(data));
     Inquiry& self = *asked->inquiry;
-    if (status == ARES_EDESTRUCTION || !self.answered_) {
-      self.Withdraw();
-    } else if (status != ARES_SUCCESS) {
-      self.error_ = ares_strerror(status);
-    } else {
+    if (self.Accepts(status)) {
       auto records = ParseSrvReply(
           {reinterpret_cast<const char*>(bytes), static_cast<size_t>(std::max(size, 0))});
       if (!records) self.error_ = records.error().message;
@@ -123,13 +127,7 @@ class DnsResolver::Inquiry : public std::enable_shared_from_this<Inquiry> {
   static void OnAddresses(void* data, int status, int, ares_addrinfo* found) {
     const std::unique_ptr<Asked> asked(static_cast<Asked*>(data));
     Inquiry& self = *asked->inquiry;
-    if (status == ARES_EDESTRUCTION || !self.answered_) {
-      self.Withdraw();
-    } else if (status != ARES_SUCCESS) {
-      self.error_ = ares_strerror(status);
-    } else {
-      self.Take(*found, asked->record);
-    }
+    if (self.Accepts(status)) self.Take(*found, asked->record);
     if (found != nullptr) ares_freeaddrinfo(found);
     self.Settle();
   }

@@ -263,44 +263,6 @@ Result<void> Server::BuildControl() {
                               .snapshot = [this]() -> const Snapshot& { return *snapshot_; }});
 }
 
-Result<void> Server::OpenAdmin() {
-  const std::string& address = snapshot_->config.admin.address;
-  if (address.empty()) return {};
-  admin_ = std::make_unique<AdminHandler>(control_, *drain_, *part_drain_, MakeAdminSources());
-  auto inherited = succession_->sockets().Take(HandOverSocket::Kind::kAdmin, "admin", address);
-  auto port = ControlPort::Open(control_, "admin", address, *admin_, control_shard_,
-                                inherited.empty() ? Fd() : std::move(inherited.front()));
-  if (!port) return tl::unexpected(port.error());
-  admin_port_ = std::move(*port);
-  return {};
-}
-
-AdminSources Server::MakeAdminSources() {
-  AdminSources sources;
-  sources.config_text = [this] { return DumpConfig(snapshot_->config); };
-  sources.metrics_text = [this](std::function<void(std::string)> reply) { reply(metrics_.Text()); };
-  sources.connections = [this](std::function<void(std::vector<ConnectionRecord>)> reply) {
-    CollectConnections(std::move(reply));
-  };
-  sources.clusters = [this](std::function<void(std::vector<ClusterRecord>)> reply) {
-    CollectClusters(std::move(reply));
-  };
-  sources.unready = [this]() -> std::string {
-    return self_check_->unready() ? "not ready: critical clusters are out of reach" : "";
-  };
-  sources.tls = [this](bool reload) {
-    return reload ? tls_reloader_->Reload() : tls_reloader_->Report();
-  };
-  sources.restart = [this](std::function<void(Result<int>)> reply) {
-    succession_->Restart(std::move(reply));
-  };
-  sources.last_reload = [this] { return reloader_->last(); };
-  sources.reload = [this](std::function<void(const ReloadReport&)> reply) {
-    reloader_->Reload("admin", std::move(reply));
-  };
-  return sources;
-}
-
 Result<void> Server::WritePidFile() const {
   const std::string& path = snapshot_->config.pid_file;
   if (path.empty()) return {};
@@ -400,26 +362,6 @@ void Server::ReopenLogs() {
   ReopenLog();
   if (access_log_) access_log_->Reopen();
   LogEvent(Level::kInfo, "logs_reopened");
-}
-
-void Server::CollectConnections(std::function<void(std::vector<ConnectionRecord>)> reply) {
-  struct Gathering {
-    size_t missing;
-    std::vector<ConnectionRecord> records;
-  };
-  auto gathering = std::make_shared<Gathering>(Gathering{workers_.size(), {}});
-  for (size_t i = 0; i < workers_.size(); ++i) {
-    Worker& worker = *workers_[i];
-    worker.loop().Post([this, &worker, i, gathering, reply] {
-      std::vector<ConnectionRecord> records = worker.DescribeConnections(static_cast<uint32_t>(i));
-      control_.Post([gathering, reply, records = std::move(records)]() mutable {
-        auto& all = gathering->records;
-        all.insert(all.end(), std::make_move_iterator(records.begin()),
-                   std::make_move_iterator(records.end()));
-        if (--gathering->missing == 0) reply(std::move(all));
-      });
-    });
-  }
 }
 
 // ---- the last phases of a drain ----

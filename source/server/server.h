@@ -65,7 +65,6 @@ class Server {
   Result<void> BindListeners();
   Result<SharedListenSockets> SocketsFor(const ListenerConfig& listener, size_t workers);
   Result<void> BuildControl();
-  Result<void> OpenAdmin();
   Result<void> WritePidFile() const;
   void RemoveFiles() const;
   void StartWorkers();
@@ -74,12 +73,16 @@ class Server {
   void LogListening() const;
   void ReportTurns();
 
-  AdminSources MakeAdminSources();
-  void CollectConnections(std::function<void(std::vector<ConnectionRecord>)> reply);
   void ReopenLogs();
   void BuildTlsReloader();
   void BuildPartDrain();
   Result<void> BindAgain(const Part& part);
+
+  // The admin: server_admin.cc.
+  Result<void> OpenAdmin();
+  AdminSources MakeAdminSources();
+  void CollectConnections(std::function<void(std::vector<ConnectionRecord>)> reply);
+  void CollectClusters(std::function<void(std::vector<ClusterRecord>)> reply);
 
   // Reload: server_reload.cc.
   void BuildReloader(ConfigSource source);
@@ -102,7 +105,6 @@ class Server {
   void DrainUnhealthy();
   void Succeed(std::shared_ptr<const Snapshot> next);
   void OnEndpointNews(size_t finder, const std::string& cluster, const EndpointNews& news);
-  void CollectClusters(std::function<void(std::vector<ClusterRecord>)> reply);
 
   void OnStopSignal(DrainTrigger trigger);
   void OnRestartSignal();

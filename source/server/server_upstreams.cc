@@ -117,43 +117,4 @@ void Server::OnEndpointNews(size_t finder, const std::string& cluster, const End
   }
 }
 
-void Server::CollectClusters(std::function<void(std::vector<ClusterRecord>)> reply) {
-  struct Gathering {
-    size_t missing;
-    std::vector<ClusterRecord> records;
-  };
-  auto gathering = std::make_shared<Gathering>(Gathering{workers_.size(), {}});
-  const auto add = [](std::vector<ClusterRecord>& all, const std::vector<ClusterRecord>& more) {
-    if (all.empty()) {
-      all = more;
-      return;
-    }
-    // While workers go over to another configuration they may not have the same ones.
-    for (size_t i = 0; i < std::min(all.size(), more.size()); ++i) {
-      if (all[i].name != more[i].name) continue;
-      all[i].in_flight += more[i].in_flight;
-      all[i].waiting += more[i].waiting;
-      all[i].connections += more[i].connections;
-      for (size_t j = 0; j < std::min(all[i].endpoints.size(), more[i].endpoints.size()); ++j) {
-        all[i].endpoints[j].in_flight += more[i].endpoints[j].in_flight;
-      }
-    }
-  };
-  for (const auto& one : workers_) {
-    one->loop().Post([this, &worker = *one, gathering, reply, add] {
-      control_.Post([this, gathering, reply, add, records = worker.DescribeClusters()] {
-        add(gathering->records, records);
-        if (--gathering->missing > 0) return;
-        for (ClusterRecord& cluster : gathering->records) {
-          cluster.dns_error = upstreams_->DnsErrorOf(cluster.name);
-          for (auto& endpoint : cluster.endpoints) {
-            endpoint.check_failure = upstreams_->ReasonFor(cluster.name, endpoint.address);
-          }
-        }
-        reply(std::move(gathering->records));
-      });
-    });
-  }
-}
-
 }  // namespace sluice
