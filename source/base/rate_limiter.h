@@ -14,7 +14,8 @@ namespace sluice {
 class RateLimiter {
  public:
   // `requests`, at least 1, in every `per`, at least as many nanoseconds; `burst`, at least 1, at
-  // once after a pause.
+  // once after a pause. The time between two is kept in whole nanoseconds, so of rates far above a
+  // million per second somewhat more is admitted, and never more than 1e9.
   RateLimiter(uint32_t requests, Duration per, uint32_t burst);
 
   // Zero when one more is admitted, and then it is counted; otherwise how long until it would be.

@@ -34,9 +34,7 @@ HealthChecker::HealthChecker(const Surroundings& around, std::string address,
              Jitter(std::min(kFirstWithin, around_.config.check.interval), around_.loop.random()));
 }
 
-HealthChecker::~HealthChecker() {
-  if (probe_ != nullptr) around_.loop.DeleteLater(std::move(probe_));
-}
+HealthChecker::~HealthChecker() = default;
 
 void HealthChecker::Check() {
   probe_ = std::make_unique<HealthProbe>(around_.loop, around_.dialer, around_.config, address_,
@@ -46,7 +44,7 @@ void HealthChecker::Check() {
 void HealthChecker::ReportNextPass() {
   report_next_pass_ = true;
   // One that is under way began before, and knows nothing of it.
-  if (probe_ != nullptr) around_.loop.DeleteLater(std::move(probe_));
+  probe_.reset();
   timer_.Set(
       std::min(timer_.deadline(), around_.loop.Now() + around_.config.check.unhealthy_interval));
 }

@@ -64,6 +64,8 @@ class HealthChecker {
   const std::string address_;
   const std::function<void(const EndpointHealth&)> changed_;
   Timer timer_;
+  // Dies with the checker at once, because it refers to what is around: when it has told its result
+  // it is not here any more.
   std::unique_ptr<HealthProbe> probe_;
   EndpointHealth health_;
   ProbeResult last_;

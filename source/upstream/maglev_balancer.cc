@@ -15,44 +15,45 @@ constexpr uint32_t kEmpty = UINT32_MAX;
 constexpr int kMaxProbes = 64;
 
 // The order in which an endpoint wants entries: every one of them once, as the table's size is
-// prime.
+// prime. A light one waits longer between its turns.
 struct Wish {
   uint32_t place;
   uint64_t identity;
   uint64_t weight;
   uint64_t next;  // entry
   uint64_t skip;
-  uint64_t credit = 0;
+  uint64_t turns = 0;  // that it has had
 };
+
+// Whether `a` has its next turn after `b`: turn n of weight w comes at n/w. Whose comes first must
+// not depend on who is listed first.
+bool ComesLater(const Wish& a, const Wish& b) {
+  const uint64_t at_a = (a.turns + 1) * b.weight;
+  const uint64_t at_b = (b.turns + 1) * a.weight;
+  return at_a != at_b ? at_a > at_b : a.identity > b.identity;
+}
 
 }  // namespace
 
 void MaglevBalancer::Build(std::span<const EndpointLoad> endpoints) {
-  std::vector<Wish> wishes;
-  uint64_t largest = 0;
+  std::vector<Wish> wishes;  // a heap: the next turn first
   for (size_t place = 0; place < endpoints.size(); ++place) {
     const EndpointLoad& endpoint = endpoints[place];
     if (endpoint.weight == 0) continue;
-    largest = std::max<uint64_t>(largest, endpoint.weight);
     wishes.push_back({static_cast<uint32_t>(place), endpoint.identity, endpoint.weight,
                       MixBits(endpoint.identity) % kTableSize,
                       MixBits(~endpoint.identity) % (kTableSize - 1) + 1});
   }
   if (wishes.empty()) return;
-  // Whose turn comes first must not depend on who is listed first.
-  std::sort(wishes.begin(), wishes.end(),
-            [](const Wish& a, const Wish& b) { return a.identity < b.identity; });
+  std::make_heap(wishes.begin(), wishes.end(), ComesLater);
   table_.assign(kTableSize, kEmpty);
-  for (uint64_t filled = 0; filled < kTableSize;) {
-    for (Wish& wish : wishes) {
-      // A lighter one sits out some rounds.
-      wish.credit += wish.weight;
-      if (wish.credit < largest) continue;
-      wish.credit -= largest;
-      while (table_[wish.next] != kEmpty) wish.next = (wish.next + wish.skip) % kTableSize;
-      table_[wish.next] = wish.place;
-      if (++filled == kTableSize) break;
-    }
+  for (uint64_t filled = 0; filled < kTableSize; ++filled) {
+    std::pop_heap(wishes.begin(), wishes.end(), ComesLater);
+    Wish& wish = wishes.back();
+    while (table_[wish.next] != kEmpty) wish.next = (wish.next + wish.skip) % kTableSize;
+    table_[wish.next] = wish.place;
+    ++wish.turns;
+    std::push_heap(wishes.begin(), wishes.end(), ComesLater);
   }
 }
 

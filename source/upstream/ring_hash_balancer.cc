@@ -9,9 +9,13 @@
 namespace sluice {
 namespace {
 
-// Of the endpoint with the largest weight; the shares of equal ones then differ by some 10%.
-constexpr uint64_t kPoints = 160;
-constexpr uint64_t kMaxRing = 65'536;  // over all of them
+// Of the endpoint with the largest weight, where there are few; a light one beside it must have
+// some, too. The shares of equal ones then differ by some 3%.
+constexpr uint64_t kPoints = 1024;
+constexpr uint64_t kMaxRing = 65'536;  // over all of them, if they are no more than that
+
+// How far along the ring somebody else is looked for. Beyond that so few are left that any will do.
+constexpr size_t kMaxWalk = 1024;
 
 }  // namespace
 
@@ -43,11 +47,11 @@ std::optional<size_t> RingHashBalancer::Pick(std::span<const EndpointLoad> endpo
   if (!hash || ring_.empty()) return DrawByWeight(endpoints, random);
   auto point = std::lower_bound(ring_.begin(), ring_.end(), *hash,
                                 [](const Point& a, uint64_t at) { return a.at < at; });
-  for (size_t looked = 0; looked < ring_.size(); ++looked, ++point) {
+  for (size_t looked = 0; looked < std::min(ring_.size(), kMaxWalk); ++looked, ++point) {
     if (point == ring_.end()) point = ring_.begin();
     if (Takes(endpoints[point->place])) return point->place;
   }
-  return std::nullopt;
+  return DrawByWeight(endpoints, random);
 }
 
 }  // namespace sluice

@@ -191,6 +191,24 @@ TEST_F(PartDrainTest, UndrainServesAgainBeforeAndAfterTheEnd) {
   EXPECT_THAT(States(), IsEmpty());
 }
 
+TEST_F(PartDrainTest, WhatWasRemovedMayStayAfterAll) {
+  Serve();
+  const Part ill{PartKind::kEndpoint, "10.0.0.7:80", 2, "app"};
+  loop_.Dispatch([&] { parts_->DrainRemoved({{ill, seconds(5)}}); });
+  EXPECT_THAT(States(), ElementsAre("10.0.0.7:80 draining"));
+  loop_.RunFor(seconds(4));
+  loop_.Dispatch([&] {
+    parts_->KeepRemoved(ill);
+    parts_->KeepRemoved(ill);
+    parts_->KeepRemoved({PartKind::kEndpoint, "10.0.0.7:80", 9, "app"});
+  });
+  EXPECT_THAT(States(), IsEmpty());
+  loop_.RunFor(seconds(60));
+  for (const FakePartDrainable& worker : workers_) {
+    EXPECT_THAT(worker.calls, ElementsAre("drain 10.0.0.7:80", "undrain 10.0.0.7:80"));
+  }
+}
+
 TEST_F(PartDrainTest, AnAnswerToAnEarlierDrainDoesNotCount) {
   Serve();
   Drain(kRoute);

@@ -172,6 +172,23 @@ TEST_P(HashingBalancer, FindsTheOnlyOneThatIsUsable) {
   for (int i = 0; i < 100; ++i) EXPECT_EQ(balancer->Pick(loads, Key(i), random), 77u);
 }
 
+TEST_P(HashingBalancer, ALightEndpointHasItsLittle) {
+  const auto loads = Endpoints({1, 100});
+  const double share = Picks(GetParam(), loads, 100'000, /*hashed=*/true)[0] / 100'000;
+  EXPECT_GT(share, 0.005);
+  EXPECT_LT(share, 0.02);
+}
+
+TEST_P(HashingBalancer, FindsOneWhoseWeightHasRisen) {
+  auto loads = Endpoints({0, 1});
+  const auto balancer = LoadBalancer::Make(GetParam());
+  Random random(1);
+  EXPECT_EQ(balancer->Pick(loads, Key(1), random), 1u);
+  loads[0].weight = 1;
+  loads[1].usable = false;
+  EXPECT_EQ(balancer->Pick(loads, Key(1), random), 0u);
+}
+
 TEST_P(HashingBalancer, BearsExtremeWeights) {
   const auto loads = Endpoints({0, 1, 100'000'000});
   const auto picks = Picks(GetParam(), loads, 10'000, /*hashed=*/true);
