@@ -34,6 +34,9 @@ struct DnsAnswer {
   };
   std::vector<Target> targets;  // in order, each address once; never empty
   Duration ttl{};               // the shortest of all records that led here
+  // Why targets may be missing: a host that SRV records name could not be looked up now. Empty:
+  // none is. A host that does not exist is not missing.
+  std::string incomplete;
 };
 
 class Resolver {

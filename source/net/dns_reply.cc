@@ -1,6 +1,7 @@
 #include "net/dns_reply.h"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 namespace sluice {
@@ -10,6 +11,7 @@ constexpr uint16_t kTypeCname = 5;
 constexpr uint16_t kTypeSrv = 33;
 constexpr uint16_t kClassInternet = 1;
 constexpr size_t kMaxName = 253;
+constexpr int kMaxPointers = 127;  // as many as a name can have labels
 
 // Reads a message from the front, and fails for good where it is cut short.
 class Reader {
@@ -36,20 +38,21 @@ class Reader {
     return high << 16 | U16();
   }
 
-  // A name (RFC 1035 4.1.4). A pointer leads only backwards, so there is no circle.
+  // A name (RFC 1035 4.1.4). A pointer leads only backwards, so there is no circle, and only
+  // so many are followed: else a few thousand records could each have a chain of thousands.
   std::string Name() {
     std::string name;
     size_t at = at_;
     size_t limit = at_;  // pointers lead to before this
-    bool jumped = false;
+    int pointers = 0;
     while (true) {
       if (at >= message_.size()) return Broken();
       const auto length = static_cast<unsigned char>(message_[at++]);
       if (length >= 0xc0) {
         if (at >= message_.size()) return Broken();
         const size_t to = (length & 0x3fU) << 8 | static_cast<unsigned char>(message_[at++]);
-        if (!std::exchange(jumped, true)) at_ = at;
-        if (to >= limit) return Broken();
+        if (pointers++ == 0) at_ = at;
+        if (to >= limit || pointers > kMaxPointers) return Broken();
         at = limit = to;
         continue;
       }
@@ -60,7 +63,7 @@ class Reader {
       at += length;
       if (name.size() > kMaxName) return Broken();
     }
-    if (!jumped) at_ = at;
+    if (pointers == 0) at_ = at;
     return name;
   }
 
@@ -88,6 +91,9 @@ bool IsHostName(std::string_view name) {
   });
 }
 
+// RFC 2181 8: with its highest bit set a TTL is to be taken for zero.
+uint32_t TtlOf(uint32_t received) { return received > INT32_MAX ? 0 : received; }
+
 }  // namespace
 
 Result<std::vector<SrvRecord>> ParseSrvReply(std::string_view message) {
@@ -102,11 +108,11 @@ Result<std::vector<SrvRecord>> ParseSrvReply(std::string_view message) {
   }
   std::vector<SrvRecord> records;
   uint32_t ttl = UINT32_MAX;  // of the CNAMEs so far
-  for (uint16_t i = 0; i < answers && !reader.failed() && records.size() < kMaxSrvRecords; ++i) {
+  for (uint16_t i = 0; i < answers && !reader.failed(); ++i) {
     reader.Name();
     const uint16_t type = reader.U16();
     const uint16_t record_class = reader.U16();
-    const uint32_t record_ttl = reader.U32();
+    const uint32_t record_ttl = TtlOf(reader.U32());
     const uint16_t length = reader.U16();
     const size_t end = reader.at() + length;
     if (record_class == kClassInternet && type == kTypeCname) ttl = std::min(ttl, record_ttl);
@@ -122,6 +128,11 @@ Result<std::vector<SrvRecord>> ParseSrvReply(std::string_view message) {
     if (!reader.failed()) reader.Seek(end);
   }
   if (reader.failed()) return Fail("the answer is malformed");
+  std::sort(records.begin(), records.end(), [](const SrvRecord& a, const SrvRecord& b) {
+    return std::tie(a.priority, a.target, a.port, a.weight) <
+           std::tie(b.priority, b.target, b.port, b.weight);
+  });
+  if (records.size() > kMaxSrvRecords) records.resize(kMaxSrvRecords);
   return records;
 }
 

@@ -19,11 +19,12 @@ struct SrvRecord {
   uint32_t ttl = 0;  // seconds, the shortest of the record's and of the CNAMEs before it
 };
 
-// At most so many are read of one answer.
+// At most so many are taken of one answer: the same ones whatever their order, and of the first
+// priorities.
 inline constexpr size_t kMaxSrvRecords = 256;
 
 // The SRV records (RFC 2782) of a whole answer; bytes from the network, which may be anything. A
-// target of "." means that there is no such service: it is left out.
+// target of "." means that there is no such service: it is left out. By priority, then by target.
 Result<std::vector<SrvRecord>> ParseSrvReply(std::string_view message);
 
 }  // namespace sluice

@@ -5,6 +5,8 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <deque>
+#include <string_view>
 #include <utility>
 
 #include "net/dns_reply.h"
@@ -22,17 +24,13 @@ bool LibraryReady() {
   return ready;
 }
 
-int FamilyOf(DnsRecords records) {
-  switch (records) {
-    case DnsRecords::kIpv4:
-      return AF_INET;
-    case DnsRecords::kIpv6:
-      return AF_INET6;
-    case DnsRecords::kAddress:
-    case DnsRecords::kSrv:
-      break;
-  }
-  return AF_UNSPEC;
+// Names are looked up by so few at a time: a burst of hundreds of questions is lost in the buffers
+// of sockets, and what is lost would look like endpoints that do not answer.
+constexpr size_t kMaxHostsAtOnce = 16;
+
+// Whether it is known that there is nothing: an answer, too. A name that cannot be one has nothing.
+bool SaysNothing(int status) {
+  return status == ARES_ENOTFOUND || status == ARES_ENODATA || status == ARES_EBADNAME;
 }
 
 }  // namespace
@@ -55,130 +53,245 @@ class DnsResolver::Socket final : private FdEvents {
   FdWatcher watcher_;
 };
 
+// What every lookup of a resolver needs. Lookups keep it, and know by `channel` whether the
+// resolver is still there.
+struct DnsResolver::Asking {
+  explicit Asking(UvLoop& on) : loop(on) {}
+  UvLoop& loop;
+  ares_channel channel = nullptr;  // null: the resolver is gone
+  uint32_t tries = 1;
+  std::string servers;  // "the name server 10.0.0.10:53"
+
+  std::string WordsFor(int status) const {
+    switch (status) {
+      case ARES_ENOTFOUND:
+        return "no such name";
+      case ARES_ENODATA:
+        return "the name has no such records";
+      case ARES_EBADNAME:
+        return "this cannot be a name";
+      case ARES_ETIMEOUT:
+        return servers + " did not answer";
+      case ARES_ECONNREFUSED:
+        return servers + " cannot be reached, or refused to answer";
+      default:
+        return servers + ": " + ares_strerror(status);
+    }
+  }
+};
+
 // One question, with all that has to be asked for it. Lives until the last of that has come back,
 // withdrawn or not.
 class DnsResolver::Inquiry : public std::enable_shared_from_this<Inquiry> {
  public:
-  Inquiry(UvLoop& loop, DnsQuestion question, std::function<void(Result<DnsAnswer>)> answered)
-      : loop_(loop), question_(std::move(question)), answered_(std::move(answered)) {}
+  Inquiry(std::shared_ptr<const Asking> asking, DnsQuestion question,
+          std::function<void(Result<DnsAnswer>)> answered)
+      : asking_(std::move(asking)),
+        question_(std::move(question)),
+        answered_(std::move(answered)) {}
 
-  void Begin(ares_channel channel) {
-    channel_ = channel;
+  void Begin() {
     ++missing_;
     if (question_.records == DnsRecords::kSrv) {
-      ares_query(channel, question_.name.c_str(), ns_c_in, ns_t_srv, OnSrv, Keep({}));
+      AskSrv(std::make_unique<Asked>(shared_from_this()));
     } else {
-      AskAddresses({.target = question_.name, .port = question_.port, .weight = 1});
+      hosts_.push_back({.target = question_.name, .port = question_.port, .weight = 1});
+      AskNextHosts();
     }
     Settle();
   }
   void Withdraw() { answered_ = nullptr; }
 
  private:
+  // A name whose addresses are asked for.
+  struct Host {
+    SrvRecord record;
+    size_t missing = 0;  // kinds of addresses
+    bool found = false;
+    std::string error;  // why there may be addresses that were not found; empty: there are none
+  };
   // What c-ares hands back.
   struct Asked {
+    explicit Asked(std::shared_ptr<Inquiry> by) : inquiry(std::move(by)) {}
     std::shared_ptr<Inquiry> inquiry;
-    SrvRecord record;
+    std::shared_ptr<Host> host;  // null: of SRV records
+    int family = AF_UNSPEC;
+    uint32_t tries = 0;
   };
-  Asked* Keep(SrvRecord record) {
+
+  bool Wanted() const { return answered_ && asking_->channel != nullptr; }
+
+  void AskSrv(std::unique_ptr<Asked> asked) {
+    ++asked->tries;
     ++missing_;
-    return new Asked{shared_from_this(), std::move(record)};
+    ares_query(asking_->channel, question_.name.c_str(), ns_c_in, ns_t_srv, OnSrv, asked.release());
   }
 
-  void AskAddresses(SrvRecord record) {
-    const std::string port = std::to_string(record.port);
-    const std::string host = record.target;
+  void AskAddresses(std::unique_ptr<Asked> asked) {
+    ++asked->tries;
+    ++missing_;
+    ++asked->host->missing;
+    const std::shared_ptr<Host> host = asked->host;
+    const std::string port = std::to_string(host->record.port);
     ares_addrinfo_hints hints{};
-    hints.ai_family = FamilyOf(question_.records);
+    hints.ai_family = asked->family;
     hints.ai_socktype = SOCK_STREAM;
     hints.ai_flags = ARES_AI_NOSORT | ARES_AI_NUMERICSERV;
-    ares_getaddrinfo(channel_, host.c_str(), port.c_str(), &hints, OnAddresses,
-                     Keep(std::move(record)));
+    ares_getaddrinfo(asking_->channel, host->record.target.c_str(), port.c_str(), &hints,
+                     OnAddresses, asked.release());
   }
 
-  // Whether something has come, and is still wanted.
-  bool Accepts(int status) {
-    if (status == ARES_EDESTRUCTION) Withdraw();
-    if (!answered_ || status == ARES_SUCCESS) return answered_ != nullptr;
-    error_ = ares_strerror(status);
-    return false;
+  // Both kinds are asked for apart, so that each has all its tries.
+  void AskNextHosts() {
+    while (!hosts_.empty() && hosts_at_once_ < kMaxHostsAtOnce && Wanted()) {
+      const auto host = std::make_shared<Host>();
+      host->record = std::move(hosts_.front());
+      hosts_.pop_front();
+      ++hosts_at_once_;
+      ++host->missing;  // until both are asked for: c-ares may answer at once
+      for (const int family : {AF_INET, AF_INET6}) {
+        if (family == AF_INET && question_.records == DnsRecords::kIpv6) continue;
+        if (family == AF_INET6 && question_.records == DnsRecords::kIpv4) continue;
+        auto asked = std::make_unique<Asked>(shared_from_this());
+        asked->host = host;
+        asked->family = family;
+        AskAddresses(std::move(asked));
+      }
+      EndQuestion(*host);
+    }
+  }
+
+  // c-ares is told to try every server once: left to itself it doubles the timeout each time. When
+  // a name server closes a TCP connection, which it may do (RFC 7766 6.2.4), c-ares ends all that
+  // is under way to it as refused, over UDP as well: that is worth one try more.
+  bool MayTryAgain(int status, const Asked& asked) const {
+    if (!Wanted()) return false;
+    if (status == ARES_ECONNREFUSED) return asked.tries < std::max(asking_->tries, 2U);
+    return status == ARES_ETIMEOUT && asked.tries < asking_->tries;
   }
 
   static void OnSrv(void* data, int status, int, unsigned char* bytes, int size) {
-    const std::unique_ptr<Asked> asked(static_cast<Asked*>(data));
-    Inquiry& self = *asked->inquiry;
-    if (self.Accepts(status)) {
-      auto records = ParseSrvReply(
-          {reinterpret_cast<const char*>(bytes), static_cast<size_t>(std::max(size, 0))});
-      if (!records) self.error_ = records.error().message;
-      if (records && records->empty()) self.error_ = "there is no such service";
-      if (records) self.FollowSrv(*std::move(records));
+    std::unique_ptr<Asked> asked(static_cast<Asked*>(data));
+    const std::shared_ptr<Inquiry> self = asked->inquiry;
+    if (status == ARES_EDESTRUCTION) self->Withdraw();
+    if (self->MayTryAgain(status, *asked)) {
+      self->AskSrv(std::move(asked));
+    } else if (status != ARES_SUCCESS) {
+      self->error_ = self->asking_->WordsFor(status);
+    } else {
+      self->FollowSrv({reinterpret_cast<const char*>(bytes), static_cast<size_t>(size)});
     }
-    self.Settle();
+    self->Settle();
   }
 
-  void FollowSrv(std::vector<SrvRecord> records) {
-    for (SrvRecord& record : records) {
-      ttl_ = std::min(ttl_, record.ttl);
-      AskAddresses(std::move(record));
+  void FollowSrv(std::string_view message) {
+    auto records = ParseSrvReply(message);
+    if (!records) {
+      error_ = asking_->servers + ": " + records.error().message;
+      return;
     }
+    if (records->empty()) error_ = "there is no such service";
+    for (SrvRecord& record : *records) {
+      ttl_ = std::min(ttl_, record.ttl);
+      hosts_.push_back(std::move(record));
+    }
+    AskNextHosts();
   }
 
   static void OnAddresses(void* data, int status, int, ares_addrinfo* found) {
-    const std::unique_ptr<Asked> asked(static_cast<Asked*>(data));
-    Inquiry& self = *asked->inquiry;
-    if (self.Accepts(status)) self.Take(*found, asked->record);
+    std::unique_ptr<Asked> asked(static_cast<Asked*>(data));
+    const std::shared_ptr<Inquiry> self = asked->inquiry;
+    const std::shared_ptr<Host> host = asked->host;
+    if (status == ARES_EDESTRUCTION) self->Withdraw();
+    if (self->MayTryAgain(status, *asked)) {
+      self->AskAddresses(std::move(asked));
+    } else if (status == ARES_SUCCESS && self->answered_) {
+      self->Take(*found, *host);
+    } else if (status != ARES_SUCCESS) {
+      self->Note(status, *host);
+    }
     if (found != nullptr) ares_freeaddrinfo(found);
-    self.Settle();
+    if (self->EndQuestion(*host)) self->AskNextHosts();
+    self->Settle();
   }
 
-  void Take(const ares_addrinfo& found, const SrvRecord& record) {
+  // What is missing outweighs what does not exist, where both are to be told.
+  void Note(int status, Host& host) {
+    std::string words = asking_->WordsFor(status);
+    if (!SaysNothing(status)) host.error = words;
+    if (!SaysNothing(status) || error_.empty()) error_ = std::move(words);
+  }
+
+  // Whether it was the last one about this host.
+  bool EndQuestion(Host& host) {
+    if (--host.missing > 0) return false;
+    --hosts_at_once_;
+    // One kind is enough: there are name servers that never answer for the other.
+    if (host.found || host.error.empty()) return true;
+    std::string words = host.record.target + ": " + host.error;
+    if (incomplete_.empty() || words < incomplete_) incomplete_ = std::move(words);
+    return true;
+  }
+
+  void Take(const ares_addrinfo& found, Host& host) {
     for (const ares_addrinfo_cname* name = found.cnames; name != nullptr; name = name->next) {
       ttl_ = std::min(ttl_, static_cast<uint32_t>(std::max(name->ttl, 0)));
     }
     for (const ares_addrinfo_node* node = found.nodes; node != nullptr; node = node->ai_next) {
-      if (targets_.size() == kMaxTargets) return;
       sockaddr_storage storage{};
       const auto length = std::min<size_t>(node->ai_addrlen, sizeof(storage));
       std::copy_n(reinterpret_cast<const char*>(node->ai_addr), length,
                   reinterpret_cast<char*>(&storage));
       const SocketAddress address(storage, static_cast<socklen_t>(length));
-      targets_.push_back({address.ToString(), record.weight, record.priority});
+      targets_.push_back({address.ToString(), host.record.weight, host.record.priority});
+      host.found = true;
       ttl_ = std::min(ttl_, static_cast<uint32_t>(std::max(node->ai_ttl, 0)));
     }
+    if (targets_.size() > kMaxTargets) Tidy();
+  }
+
+  // Cut in order, so that an answer which is too long is not another one each time: name servers
+  // turn the order of their records.
+  void Tidy() {
+    std::sort(targets_.begin(), targets_.end());
+    const auto same = [](const auto& a, const auto& b) { return a.address == b.address; };
+    targets_.erase(std::unique(targets_.begin(), targets_.end(), same), targets_.end());
+    if (targets_.size() > kMaxTargets) targets_.resize(kMaxTargets);
   }
 
   // One of the questions is over; after the last the answer is told, never from inside a call of
   // ours.
   void Settle() {
     if (--missing_ > 0 || !answered_) return;
-    loop_.Post([self = shared_from_this()] { self->Answer(); });
+    asking_->loop.Post([self = shared_from_this()] { self->Answer(); });
   }
 
   void Answer() {
     const auto answered = std::exchange(answered_, nullptr);
-    if (!answered) return;
+    if (!answered || asking_->channel == nullptr) return;  // withdrawn
     if (targets_.empty()) {
-      answered(Fail(question_.name + ": " + (error_.empty() ? "no address was found" : error_)));
+      // Of a service the host has the reason.
+      const bool of_host = question_.records == DnsRecords::kSrv && !incomplete_.empty();
+      answered(Fail(question_.name + ": " + (of_host ? incomplete_ : error_)));
       return;
     }
+    Tidy();
     DnsAnswer answer;
     answer.targets = std::move(targets_);
-    std::sort(answer.targets.begin(), answer.targets.end());
-    const auto same = [](const auto& a, const auto& b) { return a.address == b.address; };
-    answer.targets.erase(std::unique(answer.targets.begin(), answer.targets.end(), same),
-                         answer.targets.end());
     answer.ttl = std::chrono::seconds(ttl_);
+    if (!incomplete_.empty()) answer.incomplete = question_.name + ": " + incomplete_;
     answered(std::move(answer));
   }
 
-  UvLoop& loop_;
+  const std::shared_ptr<const Asking> asking_;
   const DnsQuestion question_;
   std::function<void(Result<DnsAnswer>)> answered_;  // empty: told, or withdrawn
-  ares_channel channel_ = nullptr;
+  std::deque<SrvRecord> hosts_;                      // to be asked for
+  size_t hosts_at_once_ = 0;
   std::vector<DnsAnswer::Target> targets_;
   uint32_t ttl_ = UINT32_MAX;  // seconds
   std::string error_;          // the last one
+  std::string incomplete_;     // the first host whose addresses are not known, and why
   size_t missing_ = 0;         // questions under way
 };
 
@@ -192,9 +305,12 @@ class DnsResolver::Withdrawable final : public Lookup {
 };
 
 DnsResolver::DnsResolver(UvLoop& loop)
-    : loop_(loop), timer_(loop.timers(), Delegate::Bind<&DnsResolver::OnTimer>(this)) {}
+    : loop_(loop),
+      timer_(loop.timers(), Delegate::Bind<&DnsResolver::OnTimer>(this)),
+      asking_(std::make_shared<Asking>(loop)) {}
 
 DnsResolver::~DnsResolver() {
+  asking_->channel = nullptr;
   if (channel_ != nullptr) ares_destroy(channel_);  // every question comes back
 }
 
@@ -210,7 +326,8 @@ Result<void> DnsResolver::Open(const DnsResolverOptions& options) {
   ares_options ares{};
   const auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(options.timeout).count();
   ares.timeout = static_cast<int>(std::clamp<int64_t>(milliseconds, 1, 3'600'000));
-  ares.tries = static_cast<int>(options.tries);
+  ares.tries = 1;  // the others are made by Inquiry
+  asking_->tries = options.tries;
   ares.sock_state_cb_data = this;
   ares.sock_state_cb = [](void* data, ares_socket_t fd, int read, int write) {
     static_cast<DnsResolver*>(data)->OnSocketState(fd, read != 0, write != 0);
@@ -227,9 +344,13 @@ Result<void> DnsResolver::Open(const DnsResolverOptions& options) {
     channel_ = nullptr;
     return Fail(std::string("c-ares: ") + ares_strerror(status));
   }
+  asking_->channel = channel_;
+  asking_->servers = "the name servers of the system";
   if (options.servers.empty()) return {};
   std::string list;
   for (const std::string& server : options.servers) list += (list.empty() ? "" : ",") + server;
+  asking_->servers =
+      (options.servers.size() == 1 ? "the name server " : "the name servers ") + list;
   if (const int status = ares_set_servers_ports_csv(channel_, list.c_str());
       status != ARES_SUCCESS) {
     return Fail("name servers " + list + ": " + ares_strerror(status));
@@ -239,8 +360,8 @@ Result<void> DnsResolver::Open(const DnsResolverOptions& options) {
 
 std::unique_ptr<Resolver::Lookup> DnsResolver::Resolve(
     const DnsQuestion& question, std::function<void(Result<DnsAnswer>)> answered) {
-  auto inquiry = std::make_shared<Inquiry>(loop_, question, std::move(answered));
-  inquiry->Begin(channel_);
+  auto inquiry = std::make_shared<Inquiry>(asking_, question, std::move(answered));
+  inquiry->Begin();
   SetTimer();
   return std::make_unique<Withdrawable>(std::move(inquiry));
 }

@@ -20,7 +20,7 @@ namespace sluice {
 struct DnsResolverOptions {
   std::vector<std::string> servers;  // "IP:port"; empty: those of the system, and its hosts file
   Duration timeout = std::chrono::seconds(2);  // of one question to one server
-  uint32_t tries = 2;
+  uint32_t tries = 2;                          // questions to every server
 };
 
 class DnsResolver final : public Resolver {
@@ -36,6 +36,7 @@ class DnsResolver final : public Resolver {
 
  private:
   class Socket;
+  struct Asking;
   class Inquiry;
   class Withdrawable;
 
@@ -48,6 +49,7 @@ class DnsResolver final : public Resolver {
 
   UvLoop& loop_;
   Timer timer_;
+  std::shared_ptr<Asking> asking_;
   ares_channeldata* channel_ = nullptr;
   std::map<int, std::unique_ptr<Socket>> sockets_;  // by descriptor
 };

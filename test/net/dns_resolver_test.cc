@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -142,6 +143,140 @@ TEST_F(DnsResolverTest, TheSystemKnowsLocalhost) {
   EXPECT_THAT(Addresses(Ask("localhost", DnsRecords::kIpv4)), ElementsAre("127.0.0.1:80"));
 }
 
+TEST_F(DnsResolverTest, OneKindIsEnoughWhateverBecomesOfTheOther) {
+  for (const int code : {2, 3, -1}) {
+    server.answer = [=](std::string_view query, bool) {
+      const bool ipv4 = query[query.size() - 3] == 1;
+      if (ipv4) return DnsReply(query, {DnsA(60, "10.0.0.1")});
+      return code < 0 ? std::string() : DnsReply(query, {}, code);
+    };
+    Open(milliseconds(200), 1);
+    EXPECT_THAT(Addresses(Ask("app.test")), ElementsAre("10.0.0.1:80")) << code;
+  }
+}
+
+TEST_F(DnsResolverTest, TheTtlOfAnAliasCounts) {
+  server.answer = [](std::string_view query, bool) {
+    std::string reply = DnsReply(query, {{5, 7, DnsName("other.test")}, DnsA(60, "10.0.0.1")});
+    const size_t second = reply.rfind(std::string("\xc0\x0c\0\x01", 4));
+    reply.replace(second, 2, DnsName("other.test"));
+    return reply;
+  };
+  const auto answer = Ask("app.test", DnsRecords::kIpv4);
+  EXPECT_THAT(Addresses(answer), ElementsAre("10.0.0.1:80"));
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->ttl, seconds(7));
+}
+
+TEST_F(DnsResolverTest, AnAnswerToAnotherQuestionIsNone) {
+  Open(milliseconds(30), 1);
+  server.answer = [](std::string_view query, bool) {
+    std::string reply = DnsReply(query, {DnsA(60, "10.6.6.6")});
+    reply[0] = static_cast<char>(reply[0] ^ 0x55);
+    return reply;
+  };
+  EXPECT_FALSE(Ask("app.test", DnsRecords::kIpv4));
+}
+
+TEST_F(DnsResolverTest, AHugeAnswerIsCutTheSameWayEveryTime) {
+  std::vector<DnsRecord> many;
+  for (int i = 0; i < 4000; ++i) {
+    many.push_back(DnsA(60, "10.1." + std::to_string(i / 250) + "." + std::to_string(i % 250)));
+  }
+  server.Set("app.test", 1, many);
+  const auto first = Addresses(Ask("app.test", DnsRecords::kIpv4));
+  EXPECT_THAT(first, SizeIs(1024));
+  std::reverse(many.begin(), many.end());
+  server.Set("app.test", 1, many);
+  EXPECT_EQ(Addresses(Ask("app.test", DnsRecords::kIpv4)), first);
+}
+
+// The answer comes over TCP, and the server closes that connection while the hosts are asked for.
+TEST_F(DnsResolverTest, AThousandServicesAreBoundedAndNoneIsLost) {
+  Open(milliseconds(2000), 1);
+  std::vector<DnsRecord> many;
+  for (int i = 0; i < 1000; ++i) {
+    many.push_back(DnsSrv(60, 0, 1, 80, "h" + std::to_string(i) + ".test"));
+    server.Set("h" + std::to_string(i) + ".test", 1,
+               {DnsA(60, "10.1." + std::to_string(i / 250) + "." + std::to_string(i % 250))});
+  }
+  server.Set("_http._tcp.test", 33, many);
+  const auto answer = Ask("_http._tcp.test", DnsRecords::kSrv);
+  ASSERT_TRUE(answer) << answer.error().message;
+  EXPECT_EQ(answer->incomplete, "");
+  EXPECT_EQ(answer->targets.size(), 256U);
+}
+
+TEST_F(DnsResolverTest, SaysWhoWasAskedAndWhatCameOfIt) {
+  EXPECT_THAT(Addresses(Ask("no.test")), ElementsAre("no.test: no such name"));
+  Open(milliseconds(30), 1);
+  server.answer = [](std::string_view, bool) { return std::string(); };
+  EXPECT_THAT(Addresses(Ask("app.test")),
+              ElementsAre("app.test: the name server " + server.address() + " did not answer"));
+}
+
+TEST_F(DnsResolverTest, TheTimeoutIsThatOfEveryTry) {
+  server.answer = [](std::string_view, bool) { return std::string(); };
+  Open(milliseconds(50), 5);
+  const TimePoint begin = loop.Now();
+  EXPECT_FALSE(Ask("app.test", DnsRecords::kIpv4));
+  EXPECT_LE(loop.Now() - begin, milliseconds(600));
+}
+
+TEST_F(DnsResolverTest, ALookupMayGoInItsOwnCallback) {
+  server.Set("app.test", 1, {DnsA(60, "10.0.0.1")});
+  std::unique_ptr<Resolver::Lookup> lookup;
+  int told = 0;
+  lookup = resolver->Resolve({"app.test", 80, DnsRecords::kIpv4}, [&](const Result<DnsAnswer>&) {
+    ++told;
+    lookup.reset();
+    loop.Stop();
+  });
+  loop.Run();
+  EXPECT_EQ(told, 1);
+}
+
+TEST_F(DnsResolverTest, AnAnswerThatIsOnItsWayIsNotToldWhenTheResolverIsGone) {
+  // A name that is refused without asking anybody.
+  const auto lookup =
+      resolver->Resolve({"a..test", 80, DnsRecords::kSrv},
+                        [](const Result<DnsAnswer>&) { FAIL() << "the resolver is gone"; });
+  resolver.reset();
+  loop.Post([this] { loop.Stop(); });
+  loop.Run();
+}
+
+TEST_F(DnsResolverTest, SaysWhatIsMissingOfAService) {
+  server.answer = [](std::string_view query, bool) {
+    const std::string text(query);
+    if (text.find("_http") != std::string::npos) {
+      return DnsReply(query, {DnsSrv(60, 0, 1, 80, "one.test"), DnsSrv(60, 0, 1, 80, "two.test")});
+    }
+    if (text.find("two") != std::string::npos) return std::string();
+    return DnsReply(query, query[query.size() - 3] == 1
+                               ? std::vector<DnsRecord>{DnsA(60, "10.0.0.1")}
+                               : std::vector<DnsRecord>{});
+  };
+  Open(milliseconds(200), 1);
+  const auto answer = Ask("_http._tcp.test", DnsRecords::kSrv);
+  EXPECT_THAT(Addresses(answer), ElementsAre("10.0.0.1:80"));
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->incomplete,
+            "_http._tcp.test: two.test: the name server " + server.address() + " did not answer");
+}
+
+TEST_F(DnsResolverTest, AHostOfAServiceThatDoesNotExistIsNotMissing) {
+  server.Set("_http._tcp.test", 33,
+             {DnsSrv(60, 0, 1, 80, "one.test"),
+              DnsSrv(60, 0, 1, 80, "gone.test"),
+              {33, 60, std::string("\0\0\0\1\0\x50\2a.\4test\0", 15)}});
+  server.Set("one.test", 1, {DnsA(60, "10.0.0.1")});
+  const auto answer = Ask("_http._tcp.test", DnsRecords::kSrv);
+  EXPECT_THAT(Addresses(answer), ElementsAre("10.0.0.1:80"));
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->incomplete, "");
+}
+
 // ---- the parser
 
 TEST(SrvReply, RefusesWhatIsCutShort) {
@@ -166,6 +301,68 @@ TEST(SrvReply, APointerNeverLeadsInACircle) {
   message += "\xc0\x0c";  // a name that points to itself
   message += std::string(10, '\0');
   EXPECT_FALSE(ParseSrvReply(message));
+}
+
+// A header with so many answers, and no question.
+std::string AnswersOf(size_t count, const std::string& records) {
+  std::string message(12, '\0');
+  message[6] = static_cast<char>(count >> 8);
+  message[7] = static_cast<char>(count & 0xff);
+  return message + records;
+}
+
+std::string SrvRecordOf(const DnsRecord& record) {
+  std::string bytes = DnsName("a") + std::string("\0\x21\0\x01", 4);
+  for (const int shift : {24, 16, 8, 0}) bytes += static_cast<char>(record.ttl >> shift & 0xff);
+  bytes += std::string(1, '\0') + static_cast<char>(record.data.size());
+  return bytes + record.data;
+}
+
+TEST(SrvReply, PointersAreFollowedSoFar) {
+  for (const size_t pointers : {100, 200}) {
+    // A name, pointers each to the one before, and a record whose name is the last of them.
+    std::string chain = DnsName("b");
+    size_t to = 12 + 3 + 10;  // after the header and the head of the record that has them as data
+    for (size_t i = 0; i < pointers; ++i) {
+      const size_t at = 12 + 3 + 10 + chain.size();
+      chain += static_cast<char>(0xc0 | to >> 8);
+      chain += static_cast<char>(to & 0xff);
+      to = at;
+    }
+    std::string text = DnsName("a") + std::string("\0\x10\0\x01\0\0\0\0", 8);
+    text += static_cast<char>(chain.size() >> 8);
+    text += static_cast<char>(chain.size() & 0xff);
+    std::string last(1, static_cast<char>(0xc0 | to >> 8));
+    last += static_cast<char>(to & 0xff);
+    const std::string message =
+        AnswersOf(2, text + chain + last + SrvRecordOf(DnsSrv(9, 1, 2, 3, "host.test")).substr(3));
+    const auto records = ParseSrvReply(message);
+    EXPECT_EQ(records.has_value(), pointers == 100) << pointers;
+    if (records) {
+      EXPECT_THAT(*records, SizeIs(1)) << pointers;
+    }
+  }
+}
+
+TEST(SrvReply, ATtlWithItsHighestBitIsZero) {
+  const auto records =
+      ParseSrvReply(AnswersOf(1, SrvRecordOf(DnsSrv(0x80000001U, 1, 2, 3, "host.test"))));
+  ASSERT_TRUE(records);
+  ASSERT_THAT(*records, SizeIs(1));
+  EXPECT_EQ(records->front().ttl, 0U);
+}
+
+TEST(SrvReply, OfTooManyTheFirstPrioritiesAreTaken) {
+  std::string all;
+  for (uint16_t i = 0; i < 300; ++i) {
+    const uint16_t priority = 300 - i;
+    all += SrvRecordOf(DnsSrv(9, priority, 1, 80, "host.test"));
+  }
+  const auto records = ParseSrvReply(AnswersOf(300, all));
+  ASSERT_TRUE(records);
+  ASSERT_THAT(*records, SizeIs(kMaxSrvRecords));
+  EXPECT_EQ(records->front().priority, 1);
+  EXPECT_EQ(records->back().priority, kMaxSrvRecords);
 }
 
 TEST(SrvReply, NoServiceIsNoRecord) {
