@@ -28,20 +28,23 @@ DnsQuestion QuestionOf(const DnsConfig& config) {
 std::vector<EndpointConfig> EndpointsOf(const DnsAnswer& answer) {
   std::map<uint32_t, uint32_t> priorities;
   uint32_t largest = 0;
+  uint32_t lightest = kMaxWeight;  // of those that have a weight
+  bool scaled = false;
   for (const DnsAnswer::Target& target : answer.targets) {
     priorities[target.priority];
     largest = std::max(largest, target.weight);
+    if (target.weight > 0) lightest = std::min(lightest, target.weight);
+    scaled = scaled || target.weight == 0;
   }
-  const bool scaled = std::any_of(answer.targets.begin(), answer.targets.end(),
-                                  [](const auto& target) { return target.weight == 0; });
   // So that there is something below the lightest.
   const uint32_t scale =
       scaled && largest > 0 ? std::clamp<uint32_t>(kMaxWeight / largest, 1, 100) : 1;
+  const uint32_t very_little = largest > 0 ? lightest * scale / 100 : 1;
   uint32_t next = 0;
   for (auto& [from, to] : priorities) to = std::min(next++, kMaxPriority);
   std::vector<EndpointConfig> endpoints;
   for (const DnsAnswer::Target& target : answer.targets) {
-    const uint32_t weight = target.weight == 0 ? largest * scale / 100 : target.weight * scale;
+    const uint32_t weight = target.weight == 0 ? very_little : target.weight * scale;
     endpoints.push_back({.address = target.address,
                          .weight = std::clamp<uint32_t>(weight, 1, kMaxWeight),
                          .priority = priorities[target.priority]});
@@ -71,10 +74,12 @@ void DnsDiscovery::Ask() {
 void DnsDiscovery::OnAnswer(const Result<DnsAnswer>& answer) {
   answered_ = true;
   const auto told = around_.answered;  // this may be gone by then
-  if (answer) {
+  if (!answer) {
+    OnFailure(answer.error().message);
+  } else if (answer->incomplete.empty()) {
     OnSuccess(*answer);
   } else {
-    OnFailure(answer.error().message);
+    OnPart(*answer);
   }
   told();
 }
@@ -88,6 +93,20 @@ void DnsDiscovery::OnSuccess(const DnsAnswer& answer) {
   std::vector<EndpointConfig> endpoints = EndpointsOf(answer);
   if (endpoints == endpoints_) return;
   endpoints_ = std::move(endpoints);
+  TellFound();
+}
+
+// What is missing may well be there, and would be drained: the last good answer is better. Without
+// one, a part is better than nothing.
+void DnsDiscovery::OnPart(const DnsAnswer& answer) {
+  const bool first = endpoints_.empty();
+  if (first) endpoints_ = EndpointsOf(answer);
+  OnFailure(answer.incomplete);
+  if (first) TellFound();
+}
+
+// May destroy this.
+void DnsDiscovery::TellFound() {
   const auto found = around_.found;
   found(std::vector<EndpointConfig>(endpoints_));
 }

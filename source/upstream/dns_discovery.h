@@ -44,7 +44,9 @@ class DnsDiscovery {
   void Ask();
   void OnAnswer(const Result<DnsAnswer>& answer);
   void OnSuccess(const DnsAnswer& answer);
+  void OnPart(const DnsAnswer& answer);
   void OnFailure(const std::string& error);
+  void TellFound();
   void AskAgainIn(Duration time);
 
   const std::string cluster_;
@@ -61,7 +63,7 @@ class DnsDiscovery {
 };
 
 // The endpoints of an answer: SRV priorities become 0, 1, 2 ..., and a weight of 0, which RFC 2782
-// wants to mean "very little", a hundredth of the largest, or 1 where all are 0.
+// wants to mean "very little", a hundredth of the lightest other one, or 1 where all are 0.
 std::vector<EndpointConfig> EndpointsOf(const DnsAnswer& answer);
 
 }  // namespace sluice

@@ -146,6 +146,49 @@ TEST_F(DnsDiscoveryTest, TheLastGoodAnswerStaysAndItIsAskedMoreAndMoreSeldom) {
   EXPECT_THAT(found, SizeIs(1)) << "nothing is new";
 }
 
+TEST_F(DnsDiscoveryTest, APartOfAnAnswerTakesNothingAway) {
+  config.jitter_percent = 0;
+  AnswerFromNowOn(Answer({"1.1.1.1:80", "2.2.2.2:80"}, seconds(1)));
+  Start();
+  loop->RunFor(milliseconds(100));
+  DnsAnswer part = Answer({"1.1.1.1:80"}, seconds(1));
+  part.incomplete = "app.test: two.test: the name server did not answer";
+  AnswerFromNowOn(part);
+  loop->RunFor(seconds(10));
+  EXPECT_THAT(found, SizeIs(1)) << "an endpoint would be drained that may be there";
+  EXPECT_EQ(discovery->error(), part.incomplete);
+  AnswerFromNowOn(Answer({"1.1.1.1:80"}, seconds(1)));
+  loop->RunFor(seconds(20));
+  ASSERT_THAT(found, SizeIs(2)) << "now it is known to be gone";
+  EXPECT_THAT(Addresses(), ElementsAre("1.1.1.1:80"));
+  EXPECT_EQ(discovery->error(), "");
+}
+
+TEST_F(DnsDiscoveryTest, APartIsBetterThanNothing) {
+  config.jitter_percent = 0;
+  DnsAnswer part = Answer({"1.1.1.1:80"}, seconds(300));
+  part.incomplete = "app.test: two.test: the name server did not answer";
+  AnswerFromNowOn(part);
+  Start();
+  loop->RunFor(milliseconds(10));
+  ASSERT_THAT(found, SizeIs(1));
+  EXPECT_THAT(Addresses(), ElementsAre("1.1.1.1:80"));
+  EXPECT_EQ(discovery->error(), part.incomplete);
+  loop->RunFor(seconds(2));
+  EXPECT_GE(resolver->asked.size(), 2U) << "the rest is asked for soon";
+}
+
+TEST_F(DnsDiscoveryTest, APartMayBeTheEndOfItToo) {
+  DnsAnswer part = Answer({"1.1.1.1:80"});
+  part.incomplete = "something is missing";
+  AnswerFromNowOn(part);
+  Start();
+  on_found = [this] { discovery.reset(); };
+  loop->RunFor(seconds(60));
+  EXPECT_THAT(found, SizeIs(1));
+  EXPECT_THAT(resolver->asked, SizeIs(1));
+}
+
 TEST_F(DnsDiscoveryTest, AFailureIsAnAnswerToWhoWaitsForOne) {
   AnswerFromNowOn(Fail("no such name"));
   Start();
@@ -184,7 +227,9 @@ TEST_F(DnsDiscoveryTest, AWeightOfZeroIsVeryLittle) {
   };
   EXPECT_THAT(weights({1, 3}), ElementsAre(1, 3));
   EXPECT_THAT(weights({0, 0}), ElementsAre(1, 1));
-  EXPECT_THAT(weights({0, 1, 2}), ElementsAre(2, 100, 200));
+  EXPECT_THAT(weights({0, 1, 2}), ElementsAre(1, 100, 200));
+  EXPECT_THAT(weights({0, 1, 1000}), ElementsAre(1, 100, 100'000));
+  EXPECT_THAT(weights({0, 1, 65'535}), ElementsAre(1, 15, 983'025)) << "less than the lightest";
   EXPECT_THAT(weights({0, 65'535}), ElementsAre(9830, 983'025));
 }
 
