@@ -4,6 +4,7 @@ import socket
 import struct
 import threading
 
+_MOST_UDP = 512
 _TYPES = {"A": 1, "AAAA": 28, "SRV": 33}
 
 
@@ -21,12 +22,16 @@ def _data(kind, value):
 
 
 class DnsServer:
-    """`zone[name, "A"]` is a list of values; of SRV: (priority, weight, port, target)."""
+    """`zone[name, "A"]` is a list of values; of SRV: (priority, weight, port, target).
+
+    All may be changed at any time. Of an answer that is too long for UDP nothing but that is said.
+    """
 
     def __init__(self, ttl=1):
         self.ttl = ttl
         self.zone = {}
         self.silent = False
+        self.failing = False  # SERVFAIL
         self.queries = 0
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", 0))
@@ -51,8 +56,13 @@ class DnsServer:
             except TimeoutError:
                 continue
             self.queries += 1
-            if not self.silent:
-                self._socket.sendto(self._answer(query), peer)
+            if self.silent:
+                continue
+            try:
+                answer = self._answer(query)
+            except (IndexError, UnicodeDecodeError, struct.error):
+                continue  # it was no question
+            self._socket.sendto(answer, peer)
 
     def _answer(self, query):
         at, labels = 12, []
@@ -62,11 +72,56 @@ class DnsServer:
         name = ".".join(labels)
         number, = struct.unpack("!H", query[at + 1:at + 3])
         kinds = [kind for kind, one in _TYPES.items() if one == number]
-        values = self.zone.get((name, kinds[0]), []) if kinds else []
-        known = any(key[0] == name for key in self.zone)
+        zone = dict(self.zone)
+        values = zone.get((name, kinds[0]), []) if kinds else []
+        code = 0 if any(key[0] == name for key in zone) else 3
+        if self.failing:
+            values, code = [], 2
         records = b""
         for value in values:
             data = _data(kinds[0], value)
             records += b"\xc0\x0c" + struct.pack("!HHIH", number, 1, self.ttl, len(data)) + data
-        return (query[:2] + struct.pack("!HHHHH", 0x8180 if known else 0x8183, 1, len(values), 0, 0)
-                + query[12:at + 5] + records)
+        question = query[12:at + 5]
+        flags = 0x8180 | code
+        if 12 + len(question) + len(records) > _MOST_UDP:
+            flags, values, records = flags | 0x200, [], b""
+        return query[:2] + struct.pack("!HHHHH", flags, 1, len(values), 0, 0) + question + records
+
+
+def _self_check():
+    server = DnsServer(ttl=7)
+    server.zone["app.test", "A"] = ["10.0.0.1"]
+    server.zone["many.test", "A"] = ["10.0.0.1"] * 100
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(5)
+        client.connect(("127.0.0.1", int(server.address.rpartition(":")[2])))
+
+        def ask(name, kind):
+            client.send(b"\x12\x34\1\0\0\1\0\0\0\0\0\0" + _name(name)
+                        + struct.pack("!HH", _TYPES[kind], 1))
+            answer = client.recv(4096)
+            assert answer[:2] == b"\x12\x34", answer
+            flags, _, count = struct.unpack("!HHH", answer[2:8])
+            return flags & 0x20f, count, answer
+
+        client.send(b"no question")
+        code, count, answer = ask("app.test", "A")
+        assert (code, count) == (0, 1), (code, count)
+        assert answer.endswith(struct.pack("!IH", 7, 4) + b"\x0a\0\0\1"), answer
+        assert ask("app.test", "AAAA")[:2] == (0, 0), "a name without such records"
+        assert ask("no.test", "A")[:2] == (3, 0), "no such name"
+        assert ask("many.test", "A")[:2] == (0x200, 0), "truncated"
+        server.failing = True
+        assert ask("app.test", "A")[:2] == (2, 0), "it fails"
+        server.silent = True
+        client.settimeout(0.3)
+        try:
+            raise AssertionError(f"{ask('app.test', 'A')} of a silent server")
+        except TimeoutError:
+            pass
+    server.close()
+    print("ok")
+
+
+if __name__ == "__main__":
+    _self_check()
