@@ -9,6 +9,13 @@
 namespace sluice {
 namespace {
 
+// Of clusters that are looked up in the same way.
+std::string ResolverKey(const DnsConfig& config) {
+  std::string key = std::to_string(config.timeout.count()) + " " + std::to_string(config.tries);
+  for (const std::string& server : config.servers) key += " " + server;
+  return key;
+}
+
 // Readiness is not put off for longer.
 constexpr Duration kPatience = std::chrono::seconds(5);
 
@@ -52,13 +59,19 @@ Result<void> UpstreamWatch::Use(std::shared_ptr<const Snapshot> snapshot) {
   snapshot_ = std::move(snapshot);
   std::set<std::string> looked_up;
   std::set<std::string> checked;
+  std::set<std::string> resolvers;
   for (size_t i = 0; i < snapshot_->config.clusters.size(); ++i) {
     const ClusterConfig& config = snapshot_->config.clusters[i];
-    if (config.dns) looked_up.insert(config.name);
+    if (config.dns) {
+      looked_up.insert(config.name);
+      resolvers.insert(ResolverKey(*config.dns));
+    }
     if (config.health_check) checked.insert(config.name);
     if (auto watched = Watch(config, snapshot_->cluster_tls[i]); !watched) return watched;
   }
   std::erase_if(discoveries_, [&](const auto& entry) { return !looked_up.contains(entry.first); });
+  // None of those that are left asks these any more.
+  std::erase_if(resolvers_, [&](const auto& entry) { return !resolvers.contains(entry.first); });
   std::erase_if(checks_, [&](const auto& entry) { return !checked.contains(entry.first); });
   Settle();
   return {};
@@ -86,9 +99,7 @@ Result<void> UpstreamWatch::Watch(const ClusterConfig& config,
 }
 
 Result<Resolver*> UpstreamWatch::ResolverFor(const DnsConfig& config) {
-  std::string key = std::to_string(config.timeout.count()) + " " + std::to_string(config.tries);
-  for (const std::string& server : config.servers) key += " " + server;
-  auto& resolver = resolvers_[key];
+  auto& resolver = resolvers_[ResolverKey(config)];
   if (resolver == nullptr) {
     auto created =
         DnsResolver::Create(around_.loop, {config.servers, config.timeout, config.tries});
