@@ -41,6 +41,21 @@ std::string_view OutlierDetector::OnResult(OutlierRecord& record, Outcome outcom
 }
 
 std::vector<size_t> OutlierDetector::Judge(std::span<OutlierRecord* const> records, TimePoint now) {
+  const std::vector<size_t> outliers = FindOutliers(records);
+  auto outlier = outliers.begin();
+  for (size_t i = 0; i < records.size(); ++i) {
+    OutlierRecord& record = *records[i];
+    record.successes_of_interval = record.results_of_interval = 0;
+    if (outlier != outliers.end() && *outlier == i) {
+      ++outlier;  // about to be ejected once more: nothing is forgotten
+    } else if (record.ejections > 0 && record.ejected_until <= now - config_.interval) {
+      --record.ejections;
+    }
+  }
+  return outliers;
+}
+
+std::vector<size_t> OutlierDetector::FindOutliers(std::span<OutlierRecord* const> records) const {
   struct Judged {
     size_t place;
     double percent;
@@ -48,13 +63,10 @@ std::vector<size_t> OutlierDetector::Judge(std::span<OutlierRecord* const> recor
   std::vector<Judged> judged;
   double sum = 0;
   for (size_t i = 0; i < records.size(); ++i) {
-    OutlierRecord& record = *records[i];
-    if (record.results_of_interval >= config_.success_rate_requests) {
-      judged.push_back({i, 100.0 * record.successes_of_interval / record.results_of_interval});
-      sum += judged.back().percent;
-    }
-    record.successes_of_interval = record.results_of_interval = 0;
-    if (record.ejected_until <= now && record.ejections > 0) --record.ejections;
+    const OutlierRecord& record = *records[i];
+    if (record.results_of_interval < config_.success_rate_requests) continue;
+    judged.push_back({i, 100.0 * record.successes_of_interval / record.results_of_interval});
+    sum += judged.back().percent;
   }
   std::vector<size_t> outliers;
   if (config_.success_rate_margin == 0 || judged.size() < kMinJudged) return outliers;

@@ -51,7 +51,8 @@ class OutlierDetector {
 
   // An interval is over: the places of those whose share of successes is too far below the mean of
   // the others', which needs three that had enough requests. Begins the next interval, and forgets
-  // one ejection of each that had none of it.
+  // one ejection of each that was not set aside at any time of this one and is not an outlier now:
+  // otherwise an ejection shorter than the interval would always be forgotten before the next.
   std::vector<size_t> Judge(std::span<OutlierRecord* const> records, TimePoint now);
 
   // Sets an endpoint aside, if no more than the percentage allowed are then, of which at least one
@@ -64,6 +65,9 @@ class OutlierDetector {
   }
 
  private:
+  // Their places, the lowest first.
+  std::vector<size_t> FindOutliers(std::span<OutlierRecord* const> records) const;
+
   const OutlierConfig& config_;
 };
 

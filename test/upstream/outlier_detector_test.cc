@@ -117,15 +117,43 @@ TEST_F(OutlierTest, AnEjectionGrowsWithEachUpToALimit) {
   }
 }
 
-TEST_F(OutlierTest, AnEjectionIsForgottenInAnIntervalWithoutOne) {
+TEST_F(OutlierTest, AnEjectionIsForgottenInAWholeIntervalWithoutOne) {
   config.base_ejection = seconds(5);
+  config.interval = seconds(10);
   ASSERT_TRUE(detector.Eject(record, kNow, 0, 2));
   ASSERT_TRUE(detector.Eject(record, kNow, 0, 2));
   const std::array<OutlierRecord*, 1> all = {&record};
   detector.Judge(all, kNow + seconds(9));
   EXPECT_EQ(record.ejections, 2u) << "it is still ejected";
-  detector.Judge(all, kNow + seconds(10));
+  detector.Judge(all, kNow + seconds(19));
+  EXPECT_EQ(record.ejections, 2u) << "it was, for a second of the interval";
+  detector.Judge(all, kNow + seconds(20));
   EXPECT_EQ(record.ejections, 1u);
+  detector.Judge(all, kNow + seconds(30));
+  detector.Judge(all, kNow + seconds(40));
+  EXPECT_EQ(record.ejections, 0u);
+}
+
+// Base and interval as they are by default, where an ejection is over before the interval is.
+TEST_F(OutlierTest, AnEjectionGrowsForOneThatIsAnOutlierWheneverItIsBack) {
+  std::array<OutlierRecord, 3> records;
+  const std::array<OutlierRecord*, 3> pointers = {&records[0], &records[1], &records[2]};
+  std::vector<int64_t> lengths;
+  TimePoint now = kNow;
+  for (int interval = 0; interval < 20; ++interval, now += config.interval) {
+    const bool back = records[2].ejected_until < now;
+    records[0].successes_of_interval = records[0].results_of_interval = 100;
+    records[1].successes_of_interval = records[1].results_of_interval = 100;
+    records[2].results_of_interval = back ? 100 : 0;
+    for (const size_t place : detector.Judge(pointers, now)) {
+      ASSERT_TRUE(detector.Eject(records[place], now, 0, 3));
+      lengths.push_back(
+          std::chrono::duration_cast<seconds>(records[place].ejected_until - now).count());
+    }
+  }
+  ASSERT_GE(lengths.size(), 5u);
+  lengths.resize(5);
+  EXPECT_THAT(lengths, ElementsAre(5, 10, 15, 20, 25));
 }
 
 TEST_F(OutlierTest, OnlySoManyAreEjectedAtATime) {
