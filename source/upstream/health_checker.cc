@@ -52,7 +52,7 @@ void HealthChecker::ReportNextPass() {
 void HealthChecker::OnResult(const ProbeResult& result) {
   around_.loop.DeleteLater(std::move(probe_));
   last_ = result;
-  const bool timed_out = result.reason == "timeout";
+  const bool timed_out = result.reason == kTimeoutReason;
   (result.passed ? around_.metrics.passed
    : timed_out   ? around_.metrics.timed_out
                  : around_.metrics.failed)

@@ -1,6 +1,7 @@
 #include "upstream/health_probe.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 #include "http/grpc.h"
@@ -16,6 +17,23 @@ constexpr uint64_t kMaxBody = 64 * 1024;
 constexpr size_t kMaxGrpcBody = 4 * 1024;
 
 constexpr std::string_view kUserAgent = "sluice-health-check";
+
+// Why there is no connection.
+std::string_view ReasonOf(int error) {
+  switch (error) {
+    case ECONNREFUSED:
+    case ENOENT:  // a Unix socket that is not there
+      return "refused";
+    case EPROTO:
+      return "TLS failed";
+    case ECONNRESET:
+      return "broke off";
+    case ETIMEDOUT:
+      return kTimeoutReason;
+    default:
+      return "unreachable";
+  }
+}
 
 std::string_view ReasonOf(ServingStatus status) {
   switch (status) {
@@ -38,7 +56,8 @@ std::string_view ReasonOf(ServingStatus status) {
 HealthProbeConfig::HealthProbeConfig(const ClusterConfig& cluster)
     : check(*cluster.health_check),
       scheme(cluster.tls ? "https" : "http"),
-      http2(cluster.protocol == UpstreamProtocol::kHttp2 || check.kind == HealthCheckKind::kGrpc) {
+      http2_only(cluster.protocol == UpstreamProtocol::kHttp2 ||
+                 check.kind == HealthCheckKind::kGrpc) {
   for (const std::string& text : check.statuses) {
     if (const auto range = ParseStatusRange(text)) statuses.push_back(*range);
   }
@@ -66,7 +85,7 @@ HealthProbe::~HealthProbe() {
 void HealthProbe::OnDialed(std::unique_ptr<Transport> transport, int error) {
   if (state_ != State::kConnecting) return;
   if (error != 0) {
-    Finish({.reason = "refused"});
+    Finish({.reason = ReasonOf(error)});
   } else if (config_.check.kind == HealthCheckKind::kTcp) {
     loop_.DeleteLater(std::move(transport));
     Finish({.passed = true});
@@ -79,8 +98,9 @@ void HealthProbe::Ask(std::unique_ptr<Transport> transport) {
   state_ = State::kAsking;
   const bool grpc = config_.check.kind == HealthCheckKind::kGrpc;
   const TlsInfo* const tls = transport->tls();
-  const bool http2 = tls != nullptr ? tls->alpn == "h2" : config_.http2;
-  if (grpc && !http2) {
+  const bool http2 = tls != nullptr ? tls->alpn == "h2" : config_.http2_only;
+  // gRPC has nothing else, and requests that may use nothing else would all fail.
+  if (config_.http2_only && !http2) {
     loop_.DeleteLater(std::move(transport));
     Finish({.reason = "no HTTP/2"});
     return;
@@ -122,9 +142,13 @@ void HealthProbe::OnResponseHead(ResponseHead& head, bool end_stream) {
 void HealthProbe::OnResponseBody(std::string_view bytes, bool end_stream) {
   received_ += bytes.size();
   const bool grpc = config_.check.kind == HealthCheckKind::kGrpc;
-  if (grpc) body_.append(bytes.substr(0, kMaxGrpcBody + 1 - std::min(body_.size(), kMaxGrpcBody)));
-  // Over HTTP the status is the answer, however much comes behind it.
-  if (end_stream || received_ > (grpc ? kMaxGrpcBody : kMaxBody)) Judge(-1);
+  if (grpc) body_.append(bytes.substr(0, kMaxGrpcBody - std::min(body_.size(), kMaxGrpcBody)));
+  if (grpc && received_ > kMaxGrpcBody) {
+    Finish({.reason = ReasonOf(ServingStatus::kMalformed), .status = result_.status});
+  } else if (end_stream || received_ > kMaxBody) {
+    // Over HTTP the status is the answer, however much comes behind it.
+    Judge(-1);
+  }
 }
 
 void HealthProbe::OnResponseTrailers(const HeaderList& trailers) { Judge(GrpcStatusIn(trailers)); }

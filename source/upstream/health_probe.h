@@ -30,8 +30,10 @@ struct HealthProbeConfig {
   HealthCheckConfig check;
   std::vector<StatusRange> statuses;
   std::string_view scheme;  // "http" or "https"
-  bool http2 = false;       // without ALPN
+  bool http2_only = false;  // requests, or gRPC, need it; spoken at once where there is no ALPN
 };
+
+inline constexpr std::string_view kTimeoutReason = "timeout";
 
 struct ProbeResult {
   bool passed = false;
@@ -68,7 +70,7 @@ class HealthProbe final : public Deferred, private ClientConnectionOwner, privat
   void OnDialed(std::unique_ptr<Transport> transport, int error);
   void Ask(std::unique_ptr<Transport> transport);
   void Judge(int grpc_status);
-  void OnTimeout() { Finish({.reason = "timeout"}); }
+  void OnTimeout() { Finish({.reason = kTimeoutReason}); }
   void Finish(const ProbeResult& result);
 
   Loop& loop_;

@@ -4,7 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -198,6 +200,109 @@ TEST_F(HealthCheckerTest, ChecksAreSpread) {
   const int64_t checks = counters.passed.value() - before;
   EXPECT_GT(checks, 500 / 7.5);
   EXPECT_LT(checks, 500 / 5) << "the jitter comes on top";
+}
+
+TEST_F(HealthCheckerTest, NoCheckIsEarlyAndNoneLaterThanTheJitter) {
+  check().interval = seconds(1);
+  check().jitter_percent = 20;
+  const HealthProbeConfig config(cluster);
+  for (uint64_t seed = 1; seed <= 50; ++seed) {
+    SimLoop own(seed);
+    SimNetwork net(own);
+    ScriptOrigin answering(own, net, "a");
+    std::vector<TimePoint> times;
+    answering.on_message = [&](Connection& connection) {
+      times.push_back(own.Now());
+      connection.Respond("200 OK");
+    };
+    const TimePoint start = own.Now();
+    HealthChecker one({own, net, config, counters}, "a", [](const EndpointHealth&) {});
+    own.RunFor(seconds(10));
+    ASSERT_GE(times.size(), 9u) << "seed " << seed;
+    EXPECT_LE(times.front() - start, milliseconds(50)) << "seed " << seed;
+    std::set<Duration> gaps;
+    for (size_t i = 1; i < times.size(); ++i) {
+      const Duration gap = times[i] - times[i - 1];
+      EXPECT_GE(gap, milliseconds(1000)) << "seed " << seed;
+      EXPECT_LE(gap, milliseconds(1200)) << "seed " << seed;
+      gaps.insert(gap);
+    }
+    EXPECT_GT(gaps.size(), 1u) << "seed " << seed << ": always the same";
+  }
+}
+
+TEST_F(HealthCheckerTest, AThousandAreNotAskedInOneInstant) {
+  constexpr size_t kMany = 1000;
+  const HealthProbeConfig config(cluster);
+  std::map<int64_t, size_t> asked;  // by millisecond
+  std::vector<std::unique_ptr<ScriptOrigin>> origins;
+  std::vector<std::unique_ptr<HealthChecker>> checkers;
+  size_t healthy = 0;
+  for (size_t i = 0; i < kMany; ++i) {
+    const std::string address = "e" + std::to_string(i);
+    origins.push_back(std::make_unique<ScriptOrigin>(loop, network, address));
+    origins.back()->on_message = [&](Connection& connection) {
+      ++asked[loop.Now().time_since_epoch() / milliseconds(1)];
+      connection.Respond("200 OK");
+    };
+    checkers.push_back(std::make_unique<HealthChecker>(
+        HealthChecker::Surroundings{loop, network, config, counters}, address,
+        [&](const EndpointHealth& health) { healthy += health.healthy ? 1 : 0; }));
+  }
+  loop.RunFor(milliseconds(100));
+  EXPECT_EQ(healthy, kMany);
+  for (const auto& [time, count] : asked) EXPECT_LT(count, kMany / 10) << "in one millisecond";
+  // In the middle of the next checks.
+  loop.RunFor(milliseconds(4925));
+  loop.Dispatch([&] { checkers.clear(); });
+  EXPECT_TRUE(loop.RunUntilIdle(seconds(1))) << "something is left of them";
+}
+
+TEST_F(HealthCheckerTest, OneMayEndTheOthersWhenItTells) {
+  const HealthProbeConfig config(cluster);
+  std::vector<std::unique_ptr<HealthChecker>> checkers;
+  size_t told = 0;
+  for (int i = 0; i < 10; ++i) {
+    checkers.push_back(std::make_unique<HealthChecker>(
+        HealthChecker::Surroundings{loop, network, config, counters}, "a",
+        [&](const EndpointHealth&) {
+          ++told;
+          checkers.clear();
+        }));
+  }
+  loop.RunFor(seconds(20));
+  EXPECT_EQ(told, 1u);
+  EXPECT_EQ(network.open_at_client("a"), 0u);
+}
+
+TEST_F(HealthCheckerTest, ACheckThatBeganBeforeKnowsNothingOfTheDrain) {
+  Answer("200 OK");
+  ASSERT_EQ(First(), "healthy");
+  // The next answer takes 200 ms, in which another learns that it drains.
+  origin.on_message = [&](Connection& connection) {
+    loop.After(milliseconds(200), [&connection] { connection.Respond("200 OK"); });
+  };
+  ASSERT_TRUE(loop.RunUntil([&] { return origin.messages() == 2; }, seconds(6)));
+  loop.Dispatch([&] { checker->ReportNextPass(); });
+  Answer("200 OK", "X-Sluice-Drain: true\r\n");
+  loop.RunFor(milliseconds(500));
+  EXPECT_THAT(changes, ElementsAre("healthy")) << "by the one that was under way";
+  loop.RunFor(seconds(1));
+  EXPECT_THAT(changes, ElementsAre("healthy", "draining"));
+}
+
+TEST_F(HealthCheckerTest, CountsWhatComesOfChecks) {
+  Answer("200 OK");
+  First();
+  EXPECT_EQ(counters.passed.value(), 1);
+  Answer("500 Oops");
+  loop.RunFor(seconds(5));
+  EXPECT_EQ(counters.failed.value(), 1);
+  origin.on_message = [](Connection&) {};
+  loop.RunFor(milliseconds(1600));
+  EXPECT_EQ(counters.timed_out.value(), 1);
+  EXPECT_EQ(counters.passed.value(), 1);
+  EXPECT_EQ(counters.failed.value(), 1);
 }
 
 TEST_F(HealthCheckerTest, MayBeDestroyedWhenItTells) {
