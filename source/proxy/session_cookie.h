@@ -1,6 +1,6 @@
 // The cookie that keeps a client on one endpoint. It names the endpoint by its identity, a hash of
-// its address, which every process reads. The hash hides an address from a glance, not from somebody
-// who tries all that it could be.
+// its address, which every process reads. The hash hides an address from a glance, not from
+// somebody who tries all that it could be.
 #pragma once
 
 #include <cstdint>

@@ -11,6 +11,7 @@ import unittest
 from .client import Client
 from .origin import Origin
 from .process import Sluice
+from .wait import wait_until
 
 # A test that hangs in spite of its bounds says where.
 _HANGS_AFTER_SECONDS = 150
@@ -98,6 +99,17 @@ class SluiceTest(unittest.TestCase):
         client = Client(address, **more)
         self.addCleanup(client.close)
         return client
+
+    def log_lines(self, count, **fields):
+        """The lines of the access log that have these values, once there are as many as `count`."""
+        path = self.directory / "access.log"
+
+        def find():
+            lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+            return [line for line in map(json.loads, lines) if fields.items() <= line.items()]
+        wait_until(lambda: len(find()) >= count,
+                   lambda: f"{count} lines with {fields} in the access log, but {find()}")
+        return find()
 
     def last_words(self):
         return "\n\n" + "\n".join(process.last_words() for process in self.processes)
