@@ -38,16 +38,19 @@ class RollingRestartTest(SluiceTest):
                 wait_until(lambda e=enough: answered() > e, "the load goes on")
                 upstream.restart(number)
 
-    def wrk(self, process, seconds):
-        return subprocess.Popen(["wrk", "-t1", "-c20", f"-d{seconds}s", process.url()],
+    def wrk(self, process):
+        """Goes on until it is interrupted: how long a roll takes is the machine's affair."""
+        return subprocess.Popen(["wrk", "-t1", "-c20", "-d120s", process.url()],
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def test_get_by_wrk(self):
         for number in (signal.SIGTERM, signal.SIGKILL):
             with self.subTest(number.name):
                 process = self.serve()
-                wrk = self.wrk(process, 4)
+                wrk = self.wrk(process)
+                self.addCleanup(wrk.kill)
                 self.roll(process, number)
+                wrk.send_signal(signal.SIGINT)
                 text, _ = wrk.communicate(timeout=60)
                 requests = int(re.search(r"(\d+) requests in", text)[1])
                 print(f"{number.name}: wrk, {requests} requests, "
