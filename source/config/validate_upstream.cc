@@ -48,6 +48,14 @@ void ValidateEndpoints(const ClusterConfig& cluster, const ConfigPositions& posi
     problems->Add(positions.Of(&cluster.endpoints),
                   where + "the weights of all endpoints are 0; expected one above 0");
   }
+  const bool asks_by_grpc =
+      cluster.health_check && cluster.health_check->kind == HealthCheckKind::kGrpc;
+  if (asks_by_grpc && cluster.tls && cluster.protocol == UpstreamProtocol::kHttp1) {
+    problems->Add(positions.Of(&cluster.health_check->kind),
+                  where +
+                      "a health_check of kind grpc needs HTTP/2, which TLS does not agree on "
+                      "with protocol http1; expected http2 or auto");
+  }
   if (cluster.critical && !cluster.health_check && !cluster.dns) {
     problems->Add(positions.Of(&cluster.critical),
                   where + "critical does nothing without a health_check; expected one");

@@ -243,6 +243,8 @@ TEST(Errors, ABadUpstream) {
   EXPECT_THAT(cluster(endpoints + "hash_on: {header: x}"), HasSubstr("hash_on does nothing"));
   EXPECT_THAT(cluster(endpoints + "session_cookie: {name: 'a b'}"),
               HasSubstr("is not the name of a cookie"));
+  EXPECT_THAT(cluster(endpoints + "tls: {verify: false}, health_check: {kind: grpc}"),
+              HasSubstr("kind grpc needs HTTP/2"));
   EXPECT_THAT(cluster(endpoints + "critical: true"), HasSubstr("without a health_check"));
   EXPECT_THAT(Problem(Route("{cluster: a, retries: {grpc_statuses: [unavailible]}}")),
               HasSubstr("did you mean unavailable"));
