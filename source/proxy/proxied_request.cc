@@ -118,7 +118,8 @@ void ProxiedRequest::OnConnection(ClientConnection& connection, EndpointPool&, b
   RequestHead& head = stream_->request();
   state_ = State::kExchanging;
   on_reused_ = reused;
-  may_go_again_ = retries_.idempotent() || connection.multiplexes();  // which may refuse it
+  may_go_again_ = retries_.idempotent() || connection.multiplexes() ||  // which may refuse it
+                  (grpc_ && route_->retries().retries_grpc());
   end_sent_ = !has_body_ || connects();
   sent_bytes_ = 0;
   record.waiting_for = "response from the upstream";

@@ -3,13 +3,13 @@
 // back (echoed_upload.h).
 //
 //   kWaiting --> kConnecting --connection--> kExchanging --end of response--> kDone
-//      ^              |                         |     \--101, CONNECT--> kTunnel --both ends-->
-//      kDone
+//      ^              |                         |    \--101, CONNECT--> kTunnel --both ends--> kDone
 //      +--- retry ----+--------- retry ---------+
-//   kWaiting: for the backoff of a retry, or for a fault's delay. A WebSocket is a tunnel that can
-//   be talked to (websocket_tunnel.h); other responses that a drain ends early are followed to
-//   where they may be ended (early_end.h). from any state: the client is gone, the time is over,
-//   the upstream failed --> kDone
+//   from any state: the client is gone, the time is over, the upstream failed --> kDone
+//
+// kWaiting: for the backoff of a retry, or for a fault's delay. A WebSocket is a tunnel that can be
+// talked to (websocket_tunnel.h); other responses that a drain ends early are followed to where
+// they may be ended (early_end.h).
 //
 // Recycled by its Proxy. One worker thread.
 #pragma once

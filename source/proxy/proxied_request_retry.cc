@@ -29,10 +29,9 @@ TimePoint ProxiedRequest::LastMoment() const {
 // How long to wait before the request goes again, if it does.
 std::optional<Duration> ProxiedRequest::MayRetry(RetryCause cause, Duration retry_after) {
   if (stream_->record().status != 0) return std::nullopt;
-  const auto wait =
-      retries_.Next({cause, kept_.whole(), end_sent_, retry_after}, proxy_.loop().random());
-  if (!wait || proxy_.loop().Now() + *wait >= LastMoment()) return std::nullopt;
-  return wait;
+  const Duration time_left = LastMoment() - proxy_.loop().Now();
+  return retries_.Next({cause, kept_.whole(), end_sent_, time_left, retry_after},
+                       proxy_.loop().random());
 }
 
 // True when the request goes again, or has even failed again. The attempt before is over.

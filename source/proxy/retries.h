@@ -31,6 +31,7 @@ class Retries {
     RetryCause cause;
     bool whole;              // all that was sent of the request is still here
     bool end_sent;           // the upstream had all of it
+    Duration time_left;      // until the request is over in any case
     Duration retry_after{};  // what the response says
   };
   // How long to wait before it goes again; nothing when it does not. A retry that is allowed is
@@ -42,7 +43,8 @@ class Retries {
 
  private:
   bool Allows(const Attempt& attempt) const;
-  bool Counts(RetryCause cause);
+  bool IsFree(RetryCause cause) const;
+  Duration WaitBefore(uint32_t number, const Attempt& attempt, Random& random) const;
 
   const RetryPolicy* policy_ = nullptr;
   Cluster* cluster_ = nullptr;

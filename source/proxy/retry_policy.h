@@ -22,6 +22,7 @@ class RetryPolicy {
 
   bool RetriesStatus(int status) const;
   bool RetriesGrpcStatus(int status) const;
+  bool retries_grpc() const { return grpc_statuses_ != 0; }
 
   // Before the retry of this number, from 1: uniformly up to the backoff doubled for each of those
   // before, so that clients who failed together do not come back together.

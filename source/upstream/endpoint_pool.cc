@@ -129,19 +129,17 @@ EndpointPool::~EndpointPool() {
 // ---- requests
 
 void EndpointPool::Acquire(ConnectionWaiter& waiter, ConnectionNeeds needs) {
-  metrics_.requests.Add();
   if (Connection* const usable = needs.fresh ? nullptr : FindUsable(needs)) {
     Hand(*usable, waiter);
     Settle(*usable);
     return;
   }
-  Enqueue(waiter, needs.fresh ? replays_ : waiters_);
-  if (waiting_ > config_.max_pending || (breaker_ != nullptr && breaker_->pending_full())) {
-    waiter.StopWaiting();
+  if (waiting_ >= config_.max_pending || (breaker_ != nullptr && breaker_->pending_full())) {
     metrics_.overflows.Add();
     waiter.OnNoConnection(ConnectFailure::kOverflow);
     return;
   }
+  Enqueue(waiter, needs.fresh ? replays_ : waiters_);
   StartAttempts();
 }
 
@@ -176,6 +174,7 @@ EndpointPool::Connection* EndpointPool::FindUsable(ConnectionNeeds needs) {
 void EndpointPool::Hand(Connection& connection, ConnectionWaiter& waiter) {
   if (connection.state == State::kIdle) Move(connection, State::kUnusable);
   const bool reused = connection.requests++ > 0;
+  metrics_.requests.Add();
   waiter.OnConnection(connection.get(), *this, reused);
 }
 

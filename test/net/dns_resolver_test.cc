@@ -90,12 +90,12 @@ TEST_F(DnsResolverTest, SaysWhatIsWrong) {
   EXPECT_THAT(Addresses(Ask("no.test")), ElementsAre(HasSubstr("no.test: ")));
   EXPECT_THAT(Addresses(Ask("_x._tcp.test", DnsRecords::kSrv)),
               ElementsAre(HasSubstr("_x._tcp.test: ")));
-  server.answer = [](std::string_view query, bool) { return DnsReply(query, {}, 2); };
+  server.SetAnswer([](std::string_view query, bool) { return DnsReply(query, {}, 2); });
   EXPECT_FALSE(Ask("app.test"));
 }
 
 TEST_F(DnsResolverTest, ASilentServerIsGivenUp) {
-  server.answer = [](std::string_view, bool) { return std::string(); };
+  server.SetAnswer([](std::string_view, bool) { return std::string(); });
   Open(milliseconds(30), 2);
   EXPECT_THAT(Addresses(Ask("app.test")), ElementsAre(HasSubstr("app.test: ")));
   EXPECT_GE(server.queries(), 2);
@@ -112,9 +112,9 @@ TEST_F(DnsResolverTest, GarbageIsNoAnswer) {
   Open(milliseconds(50), 1);
   for (const std::string& bytes :
        {std::string("x"), std::string(12, '\0'), std::string(500, '\xff')}) {
-    server.answer = [=](std::string_view query, bool) {
+    server.SetAnswer([=](std::string_view query, bool) {
       return bytes.size() < 3 ? bytes : std::string(query.substr(0, 2)) + bytes.substr(2);
-    };
+    });
     EXPECT_FALSE(Ask("app.test"));
     EXPECT_FALSE(Ask("_a._tcp.test", DnsRecords::kSrv));
   }
@@ -129,7 +129,7 @@ TEST_F(DnsResolverTest, AWithdrawnLookupTellsNothing) {
 }
 
 TEST_F(DnsResolverTest, MayBeDestroyedWithLookupsPending) {
-  server.answer = [](std::string_view, bool) { return std::string(); };
+  server.SetAnswer([](std::string_view, bool) { return std::string(); });
   const auto lookup =
       resolver->Resolve({"app.test", 80, DnsRecords::kAddress},
                         [](const Result<DnsAnswer>&) { FAIL() << "the resolver is gone"; });
@@ -145,23 +145,23 @@ TEST_F(DnsResolverTest, TheSystemKnowsLocalhost) {
 
 TEST_F(DnsResolverTest, OneKindIsEnoughWhateverBecomesOfTheOther) {
   for (const int code : {2, 3, -1}) {
-    server.answer = [=](std::string_view query, bool) {
+    server.SetAnswer([=](std::string_view query, bool) {
       const bool ipv4 = query[query.size() - 3] == 1;
       if (ipv4) return DnsReply(query, {DnsA(60, "10.0.0.1")});
       return code < 0 ? std::string() : DnsReply(query, {}, code);
-    };
+    });
     Open(milliseconds(200), 1);
     EXPECT_THAT(Addresses(Ask("app.test")), ElementsAre("10.0.0.1:80")) << code;
   }
 }
 
 TEST_F(DnsResolverTest, TheTtlOfAnAliasCounts) {
-  server.answer = [](std::string_view query, bool) {
+  server.SetAnswer([](std::string_view query, bool) {
     std::string reply = DnsReply(query, {{5, 7, DnsName("other.test")}, DnsA(60, "10.0.0.1")});
     const size_t second = reply.rfind(std::string("\xc0\x0c\0\x01", 4));
     reply.replace(second, 2, DnsName("other.test"));
     return reply;
-  };
+  });
   const auto answer = Ask("app.test", DnsRecords::kIpv4);
   EXPECT_THAT(Addresses(answer), ElementsAre("10.0.0.1:80"));
   ASSERT_TRUE(answer);
@@ -170,11 +170,11 @@ TEST_F(DnsResolverTest, TheTtlOfAnAliasCounts) {
 
 TEST_F(DnsResolverTest, AnAnswerToAnotherQuestionIsNone) {
   Open(milliseconds(30), 1);
-  server.answer = [](std::string_view query, bool) {
+  server.SetAnswer([](std::string_view query, bool) {
     std::string reply = DnsReply(query, {DnsA(60, "10.6.6.6")});
     reply[0] = static_cast<char>(reply[0] ^ 0x55);
     return reply;
-  };
+  });
   EXPECT_FALSE(Ask("app.test", DnsRecords::kIpv4));
 }
 
@@ -210,13 +210,13 @@ TEST_F(DnsResolverTest, AThousandServicesAreBoundedAndNoneIsLost) {
 TEST_F(DnsResolverTest, SaysWhoWasAskedAndWhatCameOfIt) {
   EXPECT_THAT(Addresses(Ask("no.test")), ElementsAre("no.test: no such name"));
   Open(milliseconds(30), 1);
-  server.answer = [](std::string_view, bool) { return std::string(); };
+  server.SetAnswer([](std::string_view, bool) { return std::string(); });
   EXPECT_THAT(Addresses(Ask("app.test")),
               ElementsAre("app.test: the name server " + server.address() + " did not answer"));
 }
 
 TEST_F(DnsResolverTest, TheTimeoutIsThatOfEveryTry) {
-  server.answer = [](std::string_view, bool) { return std::string(); };
+  server.SetAnswer([](std::string_view, bool) { return std::string(); });
   Open(milliseconds(50), 5);
   const TimePoint begin = loop.Now();
   EXPECT_FALSE(Ask("app.test", DnsRecords::kIpv4));
@@ -247,7 +247,7 @@ TEST_F(DnsResolverTest, AnAnswerThatIsOnItsWayIsNotToldWhenTheResolverIsGone) {
 }
 
 TEST_F(DnsResolverTest, SaysWhatIsMissingOfAService) {
-  server.answer = [](std::string_view query, bool) {
+  server.SetAnswer([](std::string_view query, bool) {
     const std::string text(query);
     if (text.find("_http") != std::string::npos) {
       return DnsReply(query, {DnsSrv(60, 0, 1, 80, "one.test"), DnsSrv(60, 0, 1, 80, "two.test")});
@@ -256,7 +256,7 @@ TEST_F(DnsResolverTest, SaysWhatIsMissingOfAService) {
     return DnsReply(query, query[query.size() - 3] == 1
                                ? std::vector<DnsRecord>{DnsA(60, "10.0.0.1")}
                                : std::vector<DnsRecord>{});
-  };
+  });
   Open(milliseconds(200), 1);
   const auto answer = Ask("_http._tcp.test", DnsRecords::kSrv);
   EXPECT_THAT(Addresses(answer), ElementsAre("10.0.0.1:80"));

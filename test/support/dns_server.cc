@@ -130,13 +130,27 @@ void DnsServer::Set(const std::string& name, uint16_t type, std::vector<DnsRecor
   zone_[{name, type}] = std::move(records);
 }
 
+void DnsServer::SetAnswer(Answer answer) {
+  const std::lock_guard lock(mutex_);
+  answer_ = std::move(answer);
+}
+
 std::string DnsServer::AnswerTo(std::string_view query, bool tcp) {
   ++queries_;
-  if (answer) return answer(query, tcp);
-  const Question question = QuestionIn(query);
   const std::lock_guard lock(mutex_);
+  return answer_ ? answer_(query, tcp) : AnswerOfZone(query, tcp);
+}
+
+std::string DnsServer::AnswerOfZone(std::string_view query, bool tcp) const {
+  const Question question = QuestionIn(query);
   const auto found = zone_.find({question.name, question.type});
-  if (found != zone_.end()) return DnsReply(query, found->second);
+  if (found != zone_.end()) {
+    std::string reply = DnsReply(query, found->second);
+    if (tcp || reply.size() <= kMostUdp) return reply;
+    reply = DnsReply(query, {});
+    reply[2] = static_cast<char>(reply[2] | 0x02);  // truncated
+    return reply;
+  }
   // Of another type there may be something.
   for (const auto& [key, records] : zone_) {
     if (key.first == question.name) return DnsReply(query, {});
@@ -169,12 +183,8 @@ void DnsServer::Run() {
     auto* const generic = reinterpret_cast<sockaddr*>(&peer);
     const ssize_t got = recvfrom(udp_, buffer.data(), buffer.size(), 0, generic, &length);
     if (got < static_cast<ssize_t>(kHeader)) continue;
-    std::string reply = AnswerTo({buffer.data(), static_cast<size_t>(got)}, /*tcp=*/false);
+    const std::string reply = AnswerTo({buffer.data(), static_cast<size_t>(got)}, /*tcp=*/false);
     if (reply.empty()) continue;
-    if (!answer && reply.size() > kMostUdp) {
-      reply = DnsReply({buffer.data(), static_cast<size_t>(got)}, {});
-      reply[2] = static_cast<char>(reply[2] | 0x02);  // truncated
-    }
     sendto(udp_, reply.data(), reply.size(), 0, generic, length);
   }
 }

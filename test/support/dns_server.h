@@ -41,14 +41,17 @@ class DnsServer {
   // Records of a name and type; none: NXDOMAIN.
   void Set(const std::string& name, uint16_t type, std::vector<DnsRecord> records);
 
-  // How a query is answered instead: with these bytes, or, if there are none, not at all.
-  std::function<std::string(std::string_view query, bool tcp)> answer;
+  // How a query is answered instead: with these bytes, or, if there are none, not at all. Called on
+  // the thread of the server.
+  using Answer = std::function<std::string(std::string_view query, bool tcp)>;
+  void SetAnswer(Answer answer);
 
   int queries() const { return queries_; }
 
  private:
   void Run();
   std::string AnswerTo(std::string_view query, bool tcp);
+  std::string AnswerOfZone(std::string_view query, bool tcp) const;
   void ServeTcp();
 
   int udp_ = -1;
@@ -58,6 +61,7 @@ class DnsServer {
   std::atomic<int> queries_ = 0;
   std::mutex mutex_;
   std::map<std::pair<std::string, uint16_t>, std::vector<DnsRecord>> zone_;
+  Answer answer_;
   std::thread thread_;
 };
 
