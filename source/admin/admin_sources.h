@@ -43,8 +43,8 @@ struct ClusterRecord {
     uint32_t priority = 0;
     std::string zone;
     uint64_t in_flight = 0;
-    uint32_t ejections = 0;          // that are not forgotten yet
-    std::string_view check_failure;  // why its last health check did not pass; a constant
+    uint32_t ejections = 0;     // that are not forgotten yet
+    std::string check_failure;  // why its last health check did not pass: "status 503"
   };
   std::string name;
   uint64_t in_flight = 0;

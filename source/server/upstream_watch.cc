@@ -174,12 +174,11 @@ std::vector<HealthFinding> UpstreamWatch::Health() const {
   return findings;
 }
 
-std::string_view UpstreamWatch::ReasonFor(const std::string& cluster,
-                                          const std::string& address) const {
+std::string UpstreamWatch::ReasonFor(const std::string& cluster, const std::string& address) const {
   const auto checks = checks_.find(cluster);
   if (checks == checks_.end()) return {};
   const auto checker = checks->second->checkers.find(address);
-  return checker == checks->second->checkers.end() ? std::string_view() : checker->second->reason();
+  return checker == checks->second->checkers.end() ? std::string() : checker->second->reason();
 }
 
 std::string UpstreamWatch::DnsErrorOf(const std::string& cluster) const {

@@ -63,7 +63,7 @@ class UpstreamWatch {
   // What is known of all endpoints that are checked.
   std::vector<HealthFinding> Health() const;
   // Why its last check did not pass, a constant; empty: it did, or there is none.
-  std::string_view ReasonFor(const std::string& cluster, const std::string& address) const;
+  std::string ReasonFor(const std::string& cluster, const std::string& address) const;
   // Why the last lookup for a cluster failed; empty: it did not, or there is none.
   std::string DnsErrorOf(const std::string& cluster) const;
 

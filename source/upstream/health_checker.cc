@@ -64,6 +64,12 @@ void HealthChecker::OnResult(const ProbeResult& result) {
   if (wanted || health_ != before) changed_(health_);
 }
 
+std::string HealthChecker::reason() const {
+  std::string reason(last_.reason);
+  if (reason == kStatusReason) reason += ' ' + std::to_string(last_.status);
+  return reason;
+}
+
 EndpointHealth HealthChecker::Next(const ProbeResult& result) {
   const HealthCheckConfig& config = around_.config.check;
   EndpointHealth next = health_;

@@ -46,8 +46,8 @@ class HealthChecker {
   HealthChecker(const HealthChecker&) = delete;
 
   const EndpointHealth& health() const { return health_; }
-  // Why the last check did not pass, a constant; empty: it did, or none is over.
-  std::string_view reason() const { return last_.reason; }
+  // Why the last check did not pass: "refused", "status 503"; empty: it did, or none is over.
+  std::string reason() const;
   const std::string& address() const { return address_; }
 
   // Somebody has learnt otherwise that the endpoint is about to go: the next check that passes is

@@ -161,7 +161,7 @@ void HealthProbe::Judge(int grpc_status) {
   ProbeResult result = result_;
   if (config_.check.kind == HealthCheckKind::kGrpc) {
     if (result.status != 200) {
-      result.reason = "status";
+      result.reason = kStatusReason;
     } else if (grpc_status != 0) {
       result.reason = "grpc-status";
     } else {
@@ -172,7 +172,7 @@ void HealthProbe::Judge(int grpc_status) {
     result.passed =
         std::any_of(config_.statuses.begin(), config_.statuses.end(),
                     [&](const StatusRange& range) { return range.Contains(result.status); });
-    if (!result.passed) result.reason = "status";
+    if (!result.passed) result.reason = kStatusReason;
   }
   Finish(result);
 }

@@ -34,6 +34,7 @@ struct HealthProbeConfig {
 };
 
 inline constexpr std::string_view kTimeoutReason = "timeout";
+inline constexpr std::string_view kStatusReason = "status";
 
 struct ProbeResult {
   bool passed = false;

@@ -47,9 +47,9 @@ class HealthCheckTest(SluiceTest):
         self.wait_state(process, bad.address, "usable")
         bad.on("/healthz", lambda x: x.reply(500))
         self.wait_state(process, bad.address, "unhealthy")
-        self.assertEqual("status", self.states(process)[bad.address]["check_failure"])
+        self.assertEqual("status 500", self.states(process)[bad.address]["check_failure"])
         event = process.wait_for("endpoint_unhealthy")
-        self.assertEqual((bad.address, "status"), (event["endpoint"], event["reason"]))
+        self.assertEqual((bad.address, "status 500"), (event["endpoint"], event["reason"]))
         with process.connect() as client:
             for _ in range(10):
                 self.assertEqual(200, client.ask().status)

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -339,6 +340,46 @@ TEST_F(ClusterPolicyTest, TheBreakerLimitsRequests) {
   EXPECT_EQ(Ask(), 503);
   EXPECT_EQ(sim->log.back().record.detail, "pending_overflow");
   clients.clear();
+}
+
+TEST_F(ClusterPolicyTest, TheBreakerLimitsThoseWhoWaitForAConnection) {
+  constexpr size_t kPending = 2;
+  edit = [](ClusterConfig& cluster, RouteConfig&) {
+    cluster.circuit_breaker.connections = 1;
+    cluster.circuit_breaker.pending = kPending;
+  };
+  Start({{"a", 1}});
+  Connection* busy = nullptr;
+  At("a").on_message = [&](Connection& connection) { busy = &connection; };
+  client->Request("GET", "/hold");
+  ASSERT_TRUE(sim->Until([&] { return busy != nullptr; }));
+  std::deque<std::unique_ptr<SimClient>> waiting;
+  const auto add = [&] {
+    waiting.push_back(sim->Connect());
+    waiting.back()->Request("GET", "/x");
+    sim->loop.RunFor(milliseconds(10));
+    return waiting.back()->answered() == 0 ? 0 : waiting.back()->responses().back().status;
+  };
+  for (size_t i = 0; i < kPending; ++i) EXPECT_EQ(add(), 0);
+  EXPECT_EQ(add(), 503);
+  EXPECT_EQ(sim->log.back().record.detail, "pending_overflow");
+  sim->loop.Dispatch([&] { waiting.front()->Reset(); });
+  waiting.pop_front();
+  sim->loop.RunFor(milliseconds(10));
+  EXPECT_EQ(add(), 0) << "one has left";
+  At("a").on_message = nullptr;
+  sim->loop.Dispatch([&] { busy->Respond("200 OK"); });
+  for (const size_t served : {size_t{0}, size_t{2}}) {
+    EXPECT_TRUE(sim->Until([&] { return waiting[served]->answered() == 1; }));
+    EXPECT_EQ(waiting[served]->responses().back().status, 200);
+  }
+}
+
+// A request that needs a connection waits for it, if only for a moment.
+TEST_F(ClusterPolicyTest, OneMayWaitWhereOneMayWait) {
+  edit = [](ClusterConfig& cluster, RouteConfig&) { cluster.circuit_breaker.pending = 1; };
+  Start(kTwo);
+  EXPECT_EQ(Ask(), 200);
 }
 
 // Idle connections elsewhere must not starve an endpoint of its first.

@@ -54,6 +54,12 @@ class RetryTest : public ::testing::Test {
     client->Request(method, "/x", {}, body);
     return Answer();
   }
+  // The status of gRPC that the client gets.
+  std::string Call() {
+    client->Request("POST", "/x", "Content-Type: application/grpc\r\nTE: trailers\r\n", "12345");
+    EXPECT_EQ(Answer(), 200);
+    return std::string(client->responses().back().Header("grpc-status"));
+  }
   // Both upstreams do the same with whole requests.
   void Both(const std::function<void(Connection&)>& what) { a->on_message = b->on_message = what; }
   size_t messages() const { return a->messages() + b->messages(); }
@@ -220,6 +226,51 @@ TEST_F(RetryTest, RetryAfterBeyondTheTimeoutIsTheClients) {
   };
   EXPECT_EQ(Ask("GET"), 503);
   EXPECT_EQ(a->messages(), 1u);
+  EXPECT_EQ(Retries("status"), 0) << "there was none";
+}
+
+// ---- statuses of gRPC
+
+std::function<void(Connection&)> GrpcAnswer(int status) {
+  return [=](Connection& connection) {
+    connection.Respond("200 OK", "Content-Type: application/grpc\r\nGrpc-Status: " +
+                                     std::to_string(status) + "\r\n");
+  };
+}
+
+// Every call is a POST, so that its method says nothing of what a second one would do.
+TEST_F(RetryTest, AGrpcStatusIsTriedElsewhereIfTheRouteWantsThat) {
+  retries.grpc_statuses = {"unavailable"};
+  Start();
+  a->on_message = GrpcAnswer(14);
+  b->on_message = GrpcAnswer(0);
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(Call(), "0");
+  EXPECT_EQ(b->messages(), 10u);
+  EXPECT_GE(Retries("grpc_status"), 4);
+}
+
+TEST_F(RetryTest, TheLastGrpcStatusIsTheClients) {
+  retries.grpc_statuses = {"unavailable"};
+  Start();
+  Both(GrpcAnswer(14));
+  EXPECT_EQ(Call(), "14");
+  EXPECT_EQ(messages(), 3u);
+}
+
+TEST_F(RetryTest, AnotherGrpcStatusIsTheAnswer) {
+  retries.grpc_statuses = {"unavailable"};
+  Start();
+  Both(GrpcAnswer(13));
+  EXPECT_EQ(Call(), "13");
+  EXPECT_EQ(messages(), 1u);
+}
+
+TEST_F(RetryTest, ACallThatBreaksOffIsNotMadeAgainForItsStatus) {
+  retries.grpc_statuses = {"unavailable"};
+  Start();
+  Both(kReset);
+  EXPECT_EQ(Call(), "14");
+  EXPECT_EQ(messages(), 1u);
 }
 
 // ---- time
@@ -329,6 +380,7 @@ TEST_F(RetryTest, ADyingClusterIsNotMetWithTwiceTheLoad) {
   });
   sim->loop.RunFor(seconds(1));
   EXPECT_LE(messages(), kClients + kClients / 10u);
+  EXPECT_EQ(Retries("reset"), messages() - kClients);
   EXPECT_GT(messages(), static_cast<size_t>(kClients));
   EXPECT_GT(sim->Metric("sluice_upstream_retry_overflow_total"), 0);
   for (auto& one : clients) one.reset();

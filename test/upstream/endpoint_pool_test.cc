@@ -223,6 +223,7 @@ TEST_F(PoolTest, TooManyWhoWaitAreTurnedAway) {
   EXPECT_THAT(visitors.back().none, ConnectFailure::kOverflow);
   EXPECT_EQ(without_connection(), 1u);
   EXPECT_EQ(Metric("sluice_upstream_pending_overflow_total"), 1);
+  EXPECT_EQ(Metric("sluice_upstream_requests_total"), 1) << "the others were not sent";
 }
 
 TEST_F(PoolTest, WhoStopsWaitingIsNotServed) {

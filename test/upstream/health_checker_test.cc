@@ -89,7 +89,7 @@ TEST_F(HealthCheckerTest, AsksWhatIsConfigured) {
 TEST_F(HealthCheckerTest, TheFirstResultCountsAtOnce) {
   Answer("500 Oops");
   EXPECT_EQ(First(), "unhealthy");
-  EXPECT_EQ(checker->reason(), "status");
+  EXPECT_EQ(checker->reason(), "status 500");
 }
 
 TEST_F(HealthCheckerTest, ThenItTakesAsManyInARowAsTheThresholds) {
