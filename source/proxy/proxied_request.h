@@ -2,9 +2,9 @@
 // and retries (retries.h), for which it holds what it has sent (replay_buffer.h) or has it given
 // back (echoed_upload.h).
 //
-//   kWaiting --> kConnecting --connection--> kExchanging --end of response--> kDone
-//      ^              |                         |    \--101, CONNECT--> kTunnel --both ends--> kDone
-//      +--- retry ----+--------- retry ---------+
+//   kWaiting --> kConnecting --connection--> kExchanging --end of response---> kDone
+//      ^              |                      |    \--101, CONNECT--> kTunnel --^
+//      +--- retry ----+--------- retry ------+
 //   from any state: the client is gone, the time is over, the upstream failed --> kDone
 //
 // kWaiting: for the backoff of a retry, or for a fault's delay. A WebSocket is a tunnel that can be
