@@ -9,10 +9,11 @@ the clients noticed: beside HAProxy and nginx, each in its turn, each configured
 Clients send GET, which may be sent twice, and POST, which may not: of those some are lost with an
 upstream that is killed, whatever is before it. A request failed when it was not answered 200.
 
-Sluice is to have no more failures than either, and none of a GET.
+Sluice is to have no more failures than either, beyond what is chance, and none of a GET.
 """
 
 import argparse
+import math
 import pathlib
 import subprocess
 import sys
@@ -100,6 +101,17 @@ def print_results(results):
                 print(f"{name}, {how}, {method}: {one['failed']}")
 
 
+def beyond_chance(ours, theirs):
+    """Whether the share of failures is larger by more than three standard deviations: when each run
+    loses a handful, one or the other always loses more."""
+    (lost, sent), (lost_there, sent_there) = ours, theirs
+    if not sent or not sent_there:
+        return False
+    share = (lost + lost_there) / (sent + sent_there)
+    deviation = math.sqrt(share * (1 - share) * (1 / sent + 1 / sent_there))
+    return lost / sent - lost_there / sent_there > 3 * deviation
+
+
 def verdict(results):
     """What Sluice has missed, in words."""
     missed = []
@@ -113,10 +125,11 @@ def verdict(results):
             if other is None:
                 continue
             for method in counts:
-                ours = failures(counts[method]) / max(counts[method]["sent"], 1)
-                theirs = failures(other[0][method]) / max(other[0][method]["sent"], 1)
-                if ours > theirs:
-                    missed.append(f"{how}: {ours:.3%} of {method} failed, of {peer} {theirs:.3%}")
+                ours, theirs = ((failures(one[method]), one[method]["sent"])
+                                for one in (counts, other[0]))
+                if beyond_chance(ours, theirs):
+                    missed.append(f"{how}: {ours[0]} of {ours[1]} {method} failed, of {peer}'s "
+                                  f"{theirs[0]} of {theirs[1]}")
     return missed
 
 

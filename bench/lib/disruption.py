@@ -15,7 +15,7 @@ import subprocess
 import time
 
 from .family import Family
-from .origin import nginx_user
+from .nginx import nginx_parts
 from .process import free_port, http_body
 
 READY_SECONDS = 15
@@ -55,11 +55,7 @@ http {{
   tcp_nodelay on;
   keepalive_timeout 3600s;
   keepalive_requests 1000000000;
-  client_body_temp_path {directory}/nginx-body;
-  proxy_temp_path {directory}/nginx-proxy;
-  fastcgi_temp_path {directory}/nginx-fastcgi;
-  uwsgi_temp_path {directory}/nginx-uwsgi;
-  scgi_temp_path {directory}/nginx-scgi;
+  {temp_paths}
   proxy_http_version 1.1;
   proxy_read_timeout 3600s;
   upstream http {{
@@ -168,10 +164,11 @@ class Proxy:
 
     def write_config(self):
         text = self.template.format(
-            user=nginx_user(), directory=self.directory, port=self.port, h2_port=self.h2_port,
+            directory=self.directory, port=self.port, h2_port=self.h2_port,
             admin=self.admin, http=self.bench.origin.port,
             websocket=self.bench.stream_origin.port,
-            deadline=self.bench.options.deadline, version=self.version)
+            deadline=self.bench.options.deadline, version=self.version,
+            **nginx_parts(self.directory, "nginx"))
         # As a rename: nobody reads half of it.
         fresh = self.config.with_suffix(".new")
         fresh.write_text(text)

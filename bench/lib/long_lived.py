@@ -5,7 +5,7 @@ import signal
 
 from . import proxies
 from .drain_loads import Client
-from .origin import nginx_user
+from .nginx import nginx_parts
 from .process import free_port
 
 # How long everything may take before the bench gives up.
@@ -49,11 +49,7 @@ http {{
   proxy_buffering off;
   proxy_read_timeout 3600s;
   grpc_read_timeout 3600s;
-  client_body_temp_path {directory}/nginx-body;
-  proxy_temp_path {directory}/nginx-proxy;
-  fastcgi_temp_path {directory}/nginx-fastcgi;
-  uwsgi_temp_path {directory}/nginx-uwsgi;
-  scgi_temp_path {directory}/nginx-scgi;
+  {temp_paths}
   map $http_upgrade $connection_upgrade {{ default upgrade; "" ""; }}
   proxy_set_header Upgrade $http_upgrade;
   proxy_set_header Connection $connection_upgrade;
@@ -129,8 +125,9 @@ class Nginx(TwoPorts, proxies.Nginx):
 
     def config(self, directory, origin):
         return NGINX.format(
-            user=nginx_user(), directory=directory, port=self.port, h2_port=self.h2_port,
-            origin=origin, descriptors=self.options.descriptors, deadline=DEADLINE_SECONDS)
+            directory=directory, port=self.port, h2_port=self.h2_port, origin=origin,
+            descriptors=self.options.descriptors, deadline=DEADLINE_SECONDS,
+            **nginx_parts(directory, "nginx"))
 
 
 class Haproxy(TwoPorts, proxies.Haproxy):

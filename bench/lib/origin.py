@@ -2,10 +2,10 @@
 own for HTTP/2 and gRPC, and for long-lived streams."""
 
 import json
-import os
 import re
 import subprocess
 
+from .nginx import nginx_parts
 from .process import Process, free_port, http_body, wait_for_http, wait_for_port
 
 KIB = 1024
@@ -30,11 +30,7 @@ http {{
   keepalive_requests 1000000000;
   open_file_cache max=16 inactive=1h;
   open_file_cache_valid 1h;
-  client_body_temp_path {directory}/origin-body;
-  proxy_temp_path {directory}/origin-proxy;
-  fastcgi_temp_path {directory}/origin-fastcgi;
-  uwsgi_temp_path {directory}/origin-uwsgi;
-  scgi_temp_path {directory}/origin-scgi;
+  {temp_paths}
   server {{
     listen 127.0.0.1:{port} backlog=4096;
     location = /0B {{ return 200; }}
@@ -46,11 +42,6 @@ http {{
 """
 
 
-def nginx_user():
-    """Started as root, the worker would change to a user that cannot read the bench's directory."""
-    return "user root;" if os.geteuid() == 0 else ""
-
-
 class Origin:
     def __init__(self, directory, files, core):
         """`directory` is for configuration, `files` (best on tmpfs) for the larger bodies."""
@@ -59,7 +50,8 @@ class Origin:
             (files / name).write_bytes(b"s" * size)
         config = directory / "origin.conf"
         config.write_text(CONFIG.format(
-            user=nginx_user(), directory=directory, files=files, port=self.port, body="s" * KIB))
+            directory=directory, files=files, port=self.port, body="s" * KIB,
+            **nginx_parts(directory, "origin")))
         self.process = Process(["nginx", "-p", directory, "-c", config], core,
                                directory / "origin.out")
 

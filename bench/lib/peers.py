@@ -6,7 +6,7 @@ were tried against the defaults and are faster. Sessions are not resumed, becaus
 counts is a full handshake: no cache, no tickets (nghttpx cannot be told to issue none).
 """
 
-from .origin import nginx_user
+from .nginx import nginx_parts
 
 NGINX = """
 daemon off;
@@ -21,11 +21,7 @@ http {{
   tcp_nodelay on;
   keepalive_timeout 3600s;
   keepalive_requests 1000000000;
-  client_body_temp_path {directory}/nginx-body;
-  proxy_temp_path {directory}/nginx-proxy;
-  fastcgi_temp_path {directory}/nginx-fastcgi;
-  uwsgi_temp_path {directory}/nginx-uwsgi;
-  scgi_temp_path {directory}/nginx-scgi;
+  {temp_paths}
   proxy_http_version 1.1;
   {connection}
   proxy_buffer_size 64k;
@@ -141,10 +137,10 @@ def nginx(setup, directory, port, origin_port, same_headers):
     tls = NGINX_TLS.format(certificate=setup.certificate) if setup.certificate else ""
     forward = "grpc_pass grpc://origin" if setup.upstream == "h2" else "proxy_pass http://origin"
     return NGINX.format(
-        user=nginx_user(), directory=directory, port=port, origin=origin_port, tls=tls,
+        directory=directory, port=port, origin=origin_port, tls=tls,
         listen=NGINX_LISTEN[setup.downstream], forward=forward,
         connection=NGINX_UPGRADE if setup.upstream == "websocket" else NGINX_KEEP_ALIVE,
-        headers=NGINX_HEADERS if same_headers else "")
+        headers=NGINX_HEADERS if same_headers else "", **nginx_parts(directory, "nginx"))
 
 
 def haproxy(setup, _directory, port, origin_port, same_headers):

@@ -1,12 +1,14 @@
 """The proxies of `script/bench resilience`, before two upstreams, each set up as somebody would who
 wants its clients to notice nothing when those are restarted; and the upstreams.
 
-All of them: connections to the upstreams are kept and reused; a connection is given up after a
-second; what may be sent twice goes to the other upstream when one fails; no POST that was sent does.
+All of them: connections to the upstreams are kept and reused; an attempt to connect has the same
+time, and a request the same number of attempts; what may be sent twice goes to the other upstream when
+one fails; no POST that was sent does.
 
-HAProxy: a retry goes to the other server at once (option redispatch 1), and after an empty or broken
-response too, but for POST (disable-l7-retry); checks find a dead server within a quarter of a second,
-and errors of real traffic count (observe layer4).
+HAProxy: a retry goes to the other server (option redispatch 1), and after an empty or broken response
+too, but for POST (disable-l7-retry); checks find a dead server within a quarter of a second, and errors
+of real traffic count (observe layer4). After a refused connection it waits for `timeout connect`, and a
+second at most: the time to connect is short for everyone, or that wait would be all there is to see.
 
 nginx: proxy_next_upstream is what it is by default, and 502 and 503; a failed server is asked again at
 once (max_fails=0), because with a time of rest both are resting when the second fails soon after the
@@ -17,7 +19,7 @@ import os
 import signal
 import time
 
-from .origin import nginx_user
+from .nginx import nginx_parts
 from .process import Process, accepts, free_port, tree, wait_for_http, wait_for_port
 
 UPSTREAM = """
@@ -31,11 +33,7 @@ http {{
   access_log off;
   keepalive_timeout 3600s;
   keepalive_requests 1000000000;
-  client_body_temp_path {directory}/upstream-body-{port};
-  proxy_temp_path {directory}/upstream-proxy-{port};
-  fastcgi_temp_path {directory}/upstream-fastcgi-{port};
-  uwsgi_temp_path {directory}/upstream-uwsgi-{port};
-  scgi_temp_path {directory}/upstream-scgi-{port};
+  {temp_paths}
   server {{
     listen 127.0.0.1:{port} backlog=4096;
     location / {{ return 200 "{name}"; }}
@@ -49,11 +47,11 @@ access_log: off
 listeners:
   - address: 127.0.0.1:{port}
     timeouts: {{idle: 3600s}}
-    routes: [{{cluster: app, retries: {{attempts: 3}}}}]
+    routes: [{{cluster: app, retries: {{attempts: {retries}}}}}]
 clusters:
   - name: app
     endpoints: [127.0.0.1:{a}, 127.0.0.1:{b}]
-    connect_timeout: 1s
+    connect_timeout: {connect_ms}ms
     idle_timeout: 3600s
     health_check: {{path: /, interval: 1s, unhealthy_interval: 100ms, unhealthy_threshold: 2,
                    healthy_threshold: 1}}
@@ -70,12 +68,12 @@ global
 defaults
   mode http
   timeout client 3600s
-  timeout connect 1s
+  timeout connect {connect_ms}ms
   timeout server 15s
   timeout http-keep-alive 3600s
   option http-keep-alive
   http-reuse always
-  retries 3
+  retries {retries}
   option redispatch 1
   retry-on conn-failure empty-response response-timeout 0rtt-rejected
 frontend in
@@ -101,16 +99,12 @@ http {{
   access_log off;
   keepalive_timeout 3600s;
   keepalive_requests 1000000000;
-  client_body_temp_path {directory}/nginx-body;
-  proxy_temp_path {directory}/nginx-proxy;
-  fastcgi_temp_path {directory}/nginx-fastcgi;
-  uwsgi_temp_path {directory}/nginx-uwsgi;
-  scgi_temp_path {directory}/nginx-scgi;
+  {temp_paths}
   proxy_http_version 1.1;
   proxy_set_header Connection "";
-  proxy_connect_timeout 1s;
+  proxy_connect_timeout {connect_ms}ms;
   proxy_next_upstream error timeout http_502 http_503;
-  proxy_next_upstream_tries 3;
+  proxy_next_upstream_tries {tries};
   upstream app {{
     server 127.0.0.1:{a} max_fails=0;
     server 127.0.0.1:{b} max_fails=0;
@@ -124,6 +118,8 @@ http {{
   }}
 }}
 """
+
+RETRIES, CONNECT_MS = 3, 100
 
 CONFIGS = {"sluice": SLUICE, "haproxy": HAPROXY, "nginx": NGINX}
 
@@ -141,8 +137,8 @@ class Upstream:
         self.port = free_port()
         self.directory, self.core = directory, core
         self.config = directory / f"upstream-{name}.conf"
-        self.config.write_text(UPSTREAM.format(user=nginx_user(), directory=directory,
-                                               port=self.port, name=name))
+        self.config.write_text(UPSTREAM.format(directory=directory, port=self.port, name=name,
+                                               **nginx_parts(directory, f"upstream-{name}")))
         self.process = None
 
     def __enter__(self):
@@ -179,8 +175,11 @@ class Proxy:
         admin = free_port()
         a, b = (upstream.port for upstream in upstreams)
         config = directory / f"{name}-{self.port}.conf"
-        config.write_text(CONFIGS[name].format(user=nginx_user(), directory=directory, a=a, b=b,
-                                               port=self.port, admin=admin))
+        config.write_text(CONFIGS[name].format(directory=directory, a=a, b=b, port=self.port,
+                                                    admin=admin, retries=RETRIES,
+                                                    tries=RETRIES + 1,
+                                                    connect_ms=CONNECT_MS,
+                                                    **nginx_parts(directory, "nginx")))
         self.process = Process(commands(name, options.sluice, directory, config), core,
                                directory / f"{name}-{self.port}.out")
         wait_for_port(self.process, self.port)

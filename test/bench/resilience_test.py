@@ -106,10 +106,16 @@ class VerdictTest(unittest.TestCase):
                          bench.verdict({("sluice", "quit"): (self.counts(1, 0), 4)}))
 
     def test_no_more_may_fail_than_of_others(self):
-        results = {("sluice", "kill"): (self.counts(0, 10), 4),
+        results = {("sluice", "kill"): (self.counts(0, 30), 4),
                    ("nginx", "kill"): (self.counts(5, 9), 4),
-                   ("haproxy", "kill"): (self.counts(0, 20), 4)}
-        self.assertEqual(["kill: 1.000% of POST failed, of nginx 0.900%"], bench.verdict(results))
+                   ("haproxy", "kill"): (self.counts(0, 29), 4)}
+        self.assertEqual(["kill: 30 of 1000 POST failed, of nginx's 9 of 1000"],
+                         bench.verdict(results))
+
+    def test_a_handful_more_is_chance(self):
+        results = {("sluice", "kill"): (self.counts(0, 14), 4),
+                   ("nginx", "kill"): (self.counts(0, 5), 4)}
+        self.assertEqual([], bench.verdict(results))
 
     def test_rounds_add_up(self):
         total = {}
