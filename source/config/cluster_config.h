@@ -120,6 +120,8 @@ struct CircuitBreakerConfig {
   uint32_t requests = 0;        // in flight
   uint32_t retry_percent = 20;  // of the requests in flight may be retries
   uint32_t min_retries = 3;     // that may be under way however few those are
+  Duration max_wait{};          // on average for an answer, else requests are turned away
+  uint32_t admit_always = 16;   // may wait however long that takes
   bool operator==(const CircuitBreakerConfig&) const = default;
 };
 

@@ -112,6 +112,8 @@ void VisitCircuitBreaker(FieldVisitor& v, CircuitBreakerConfig& c) {
   v.Number("requests", c.requests);
   v.Number("retry_percent", c.retry_percent, {.max = 100});
   v.Number("min_retries", c.min_retries);
+  v.Time("max_wait", c.max_wait);
+  v.Number("admit_always", c.admit_always, {.min = 1});
 }
 
 }  // namespace

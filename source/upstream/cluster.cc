@@ -19,6 +19,7 @@ Cluster::Cluster(Loop& loop, Dialer& dialer, const ClusterConfig& config, Metric
       config_(config),
       metrics_(config.name, shard),
       breaker_(config_.circuit_breaker),
+      waits_(config_.circuit_breaker),
       outliers_(config_.outlier),
       levels_(config_),
       changes_(loop.timers(), Delegate::Bind<&Cluster::Update>(this)),
@@ -122,9 +123,19 @@ tl::expected<Cluster::Lease, ConnectFailure> Cluster::Pick(const PickRequest& re
     metrics_.overflows.Add();
     return tl::unexpected(ConnectFailure::kOverflow);
   }
+  const TimePoint now = loop_.Now();
+  if (waits_.on() && !waits_.Admits(now)) {
+    metrics_.overloads.Add();
+    return tl::unexpected(ConnectFailure::kOverload);
+  }
   Endpoint* const endpoint = levels_.Pick(request, loop_.random());
   if (endpoint == nullptr) return tl::unexpected(ConnectFailure::kNoEndpoint);
-  return Take(*endpoint);
+  Lease lease = Take(*endpoint);
+  if (waits_.on()) {
+    waits_.OnBegin();
+    lease.waits_since_ = now;
+  }
+  return lease;
 }
 
 Cluster::Lease Cluster::PickAddress(std::string_view address) {
@@ -139,7 +150,14 @@ Cluster::Lease Cluster::Take(Endpoint& endpoint) {
   return Lease(this, &endpoint);
 }
 
-void Cluster::Leave(const Endpoint& endpoint) {
+void Cluster::OnAnswer(Lease& lease) {
+  const TimePoint now = loop_.Now();
+  waits_.OnAnswer(now - std::exchange(lease.waits_since_, kNever), now);
+}
+
+void Cluster::Leave(const Lease& lease) {
+  if (lease.waits_since_ != kNever) waits_.OnLeft();
+  const Endpoint& endpoint = *lease.endpoint_;
   --breaker_.requests;
   if (endpoint.place != Endpoint::kRemoved) --endpoint.group->load(endpoint.place).active;
 }

@@ -30,6 +30,7 @@
 #include "upstream/endpoint_levels.h"
 #include "upstream/endpoint_pool.h"
 #include "upstream/outlier_detector.h"
+#include "upstream/wait_limiter.h"
 
 namespace sluice {
 
@@ -68,18 +69,21 @@ class Cluster final : private EndpointPoolOwner {
    public:
     Lease() = default;
     Lease(Lease&& other) noexcept
-        : cluster_(std::exchange(other.cluster_, nullptr)), endpoint_(other.endpoint_) {}
+        : cluster_(std::exchange(other.cluster_, nullptr)),
+          endpoint_(other.endpoint_),
+          waits_since_(other.waits_since_) {}
     Lease& operator=(Lease&& other) noexcept {
       if (this != &other) {
         Release();
         cluster_ = std::exchange(other.cluster_, nullptr);
         endpoint_ = other.endpoint_;
+        waits_since_ = other.waits_since_;
       }
       return *this;
     }
     ~Lease() { Release(); }
     void Release() {
-      if (cluster_ != nullptr) std::exchange(cluster_, nullptr)->Leave(*endpoint_);
+      if (cluster_ != nullptr) std::exchange(cluster_, nullptr)->Leave(*this);
     }
     explicit operator bool() const { return cluster_ != nullptr; }
     EndpointPool& pool() const { return *endpoint_->pool; }
@@ -87,7 +91,10 @@ class Cluster final : private EndpointPoolOwner {
 
     // What came of the request: once for each time it was sent. Failures to connect the cluster
     // knows from the pool.
-    void Report(Outcome outcome) { cluster_->OnOutcome(*endpoint_, outcome); }
+    void Report(Outcome outcome) {
+      if (waits_since_ != kNever) cluster_->OnAnswer(*this);
+      cluster_->OnOutcome(*endpoint_, outcome);
+    }
     // A response says that the endpoint is about to go.
     void ReportDrain() { cluster_->OnDrain(*endpoint_, "response_header"); }
 
@@ -96,10 +103,11 @@ class Cluster final : private EndpointPoolOwner {
     Lease(Cluster* cluster, Endpoint* endpoint) : cluster_(cluster), endpoint_(endpoint) {}
     Cluster* cluster_ = nullptr;
     Endpoint* endpoint_ = nullptr;
+    TimePoint waits_since_ = kNever;  // kNever: that is not limited, or it has had an answer
   };
 
-  // An endpoint for one request. Fails with kNoEndpoint when none may be used, and with kOverflow
-  // when too many requests are in flight.
+  // An endpoint for one request. Fails with kNoEndpoint when none may be used, with kOverflow when
+  // too many requests are in flight, and with kOverload when they wait for too long.
   tl::expected<Lease, ConnectFailure> Pick(const PickRequest& request);
 
   // The endpoint of that address; an empty lease when there is none, or it is drained.
@@ -156,7 +164,8 @@ class Cluster final : private EndpointPoolOwner {
   std::unique_ptr<Endpoint> Add(const EndpointConfig& endpoint);
   void Remove(std::unique_ptr<Endpoint> endpoint);
   Lease Take(Endpoint& endpoint);
-  void Leave(const Endpoint& endpoint);
+  void OnAnswer(Lease& lease);
+  void Leave(const Lease& lease);
   Endpoint* Find(const EndpointPool& pool) const;
   Endpoint* Find(std::string_view address) const;
   void OnOutcome(Endpoint& endpoint, Outcome outcome);
@@ -175,6 +184,7 @@ class Cluster final : private EndpointPoolOwner {
   std::function<void()> freed_;
   ClusterObserver* observer_ = nullptr;
   CircuitBreaker breaker_;
+  WaitLimiter waits_;
   OutlierDetector outliers_;
   EndpointLevels levels_;
   std::vector<std::unique_ptr<Endpoint>> endpoints_;

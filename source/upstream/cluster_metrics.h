@@ -16,6 +16,7 @@ struct ClusterMetrics {
   MetricCell& connect_failures;
   MetricCell& connect_timeouts;
   MetricCell& overflows;
+  MetricCell& overloads;
   MetricCell& requests;
   MetricCell& retry_overflows;
   MetricCell& drains_seen;

@@ -19,6 +19,8 @@ std::string_view ConnectFailureName(ConnectFailure failure) {
       return "upstream_without_http2";
     case ConnectFailure::kOverflow:
       return "pending_overflow";
+    case ConnectFailure::kOverload:
+      return "upstream_overload";
   }
   return "";
 }

@@ -37,6 +37,7 @@ enum class ConnectFailure : uint8_t {
   kTimeout,     // no connection within connect_timeout
   kNoHttp2,     // it is reached, but TLS has agreed on another protocol
   kOverflow,    // too many requests are waiting already
+  kOverload,    // those who wait for an answer wait for too long already
 };
 std::string_view ConnectFailureName(ConnectFailure failure);
 

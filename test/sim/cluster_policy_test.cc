@@ -375,6 +375,36 @@ TEST_F(ClusterPolicyTest, TheBreakerLimitsThoseWhoWaitForAConnection) {
   }
 }
 
+// How well is a matter of wait_limiter_test.cc.
+TEST_F(ClusterPolicyTest, WhatWouldWaitTooLongIsTurnedAway) {
+  edit = [](ClusterConfig& cluster, RouteConfig&) {
+    cluster.circuit_breaker.max_wait = milliseconds(100);
+    cluster.circuit_breaker.admit_always = 2;
+  };
+  Start({{"a", 1}});
+  std::vector<Connection*> held;
+  At("a").on_message = [&](Connection& connection) { held.push_back(&connection); };
+  std::vector<std::unique_ptr<SimClient>> waiting;
+  for (int i = 0; i < 5; ++i) {
+    waiting.push_back(sim->Connect());
+    waiting.back()->Request("GET", "/x");
+  }
+  sim->loop.RunFor(seconds(1));
+  ASSERT_EQ(held.size(), 5u);
+  EXPECT_EQ(Ask(), 503);
+  EXPECT_EQ(sim->log.back().record.detail, "upstream_overload");
+  EXPECT_EQ(sim->Metric("sluice_upstream_overload_total"), 1);
+  // With its head an answer is there, however long the rest takes.
+  sim->loop.Dispatch([&] {
+    for (Connection* connection : held) {
+      connection->Write("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n");
+    }
+  });
+  At("a").on_message = nullptr;
+  sim->loop.RunFor(seconds(1));
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(Ask(), 200);
+}
+
 // A request that needs a connection waits for it, if only for a moment.
 TEST_F(ClusterPolicyTest, OneMayWaitWhereOneMayWait) {
   edit = [](ClusterConfig& cluster, RouteConfig&) { cluster.circuit_breaker.pending = 1; };
