@@ -49,9 +49,9 @@ def parse_address(address):
 
 
 class Client(Peer):
-    """One connection."""
+    """One connection, from the address `source` if there is one."""
 
-    def __init__(self, address, receive_buffer=None, timeout=BOUND):
+    def __init__(self, address, receive_buffer=None, timeout=BOUND, source=None):
         family, target = parse_address(address)
         connection = socket.socket(family, socket.SOCK_STREAM)
         super().__init__(connection)
@@ -60,6 +60,8 @@ class Client(Peer):
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         connection.settimeout(timeout)
         try:
+            if source:
+                connection.bind((source, 0))
             connection.connect(target)
         except OSError:
             connection.close()
