@@ -55,7 +55,7 @@ std::optional<Duration> Retries::Next(const Attempt& attempt, Random& random) {
 }
 
 Duration Retries::WaitBefore(uint32_t number, const Attempt& attempt, Random& random) const {
-  const bool elsewhere = cluster_->endpoints().size() > tried_.size();
+  const bool elsewhere = cluster_->HasUntried(tried_);
   // An idle connection dies without its endpoint having to be ill.
   const bool at_once = number == 1 && (elsewhere || attempt.cause == RetryCause::kLost) &&
                        attempt.cause <= RetryCause::kRefused;

@@ -24,8 +24,10 @@ bool RetryPolicy::RetriesGrpcStatus(int status) const {
 
 Duration RetryPolicy::Wait(uint32_t number, Random& random) const {
   constexpr uint32_t kMaxDoublings = 20;
-  const Duration most = std::min(
-      config_.backoff * (int64_t{1} << std::min(number - 1, kMaxDoublings)), config_.max_backoff);
+  const uint32_t doublings = std::min(number - 1, kMaxDoublings);
+  // So that nothing overflows, however long it is.
+  const bool longer = config_.backoff > config_.max_backoff / (int64_t{1} << doublings);
+  const Duration most = longer ? config_.max_backoff : config_.backoff * (int64_t{1} << doublings);
   return Duration(static_cast<int64_t>(random.Below(static_cast<uint64_t>(most.count()) + 1)));
 }
 

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -109,6 +110,11 @@ class Cluster final : private EndpointPoolOwner {
   // An endpoint for one request. Fails with kNoEndpoint when none may be used, with kOverflow when
   // too many requests are in flight, and with kOverload when they wait for too long.
   tl::expected<Lease, ConnectFailure> Pick(const PickRequest& request);
+
+  // Whether Pick would find an endpoint that was not tried, in whatever state it is.
+  bool HasUntried(std::span<const EndpointPool* const> tried) const {
+    return levels_.HasUntried(tried);
+  }
 
   // The endpoint of that address; an empty lease when there is none, or it is drained.
   Lease PickAddress(std::string_view address);

@@ -10,8 +10,7 @@ namespace {
 
 constexpr uint64_t kOverprovisioning = 140;  // percent
 
-bool WasTried(const Endpoint& endpoint, const PickRequest& request) {
-  const auto& tried = request.not_these;
+bool WasTried(const Endpoint& endpoint, std::span<const EndpointPool* const> tried) {
   return std::find(tried.begin(), tried.end(), endpoint.pool.get()) != tried.end();
 }
 
@@ -59,12 +58,13 @@ void EndpointLevels::Refresh(TimePoint now) {
   }
 }
 
-// Weights are in hundredths, for the sake of those that warm up. Tables are made once, from what
-// the weights are in the end: whoever hashes wants a key to stay where it is.
-uint32_t EndpointLevels::WeightPercent(const Endpoint& endpoint, TimePoint now) const {
+// For the sake of those that warm up weights are in hundredths. Tables are made once, from what the
+// weights are in the end: whoever hashes wants a key to stay where it is.
+uint32_t EndpointLevels::WeightFactor(const Endpoint& endpoint, TimePoint now) const {
   const bool hashes = config_.load_balancing == LoadBalancing::kRingHash ||
                       config_.load_balancing == LoadBalancing::kMaglev;
-  if (hashes || endpoint.warms_up_until <= now) return 100;
+  if (hashes) return 1;
+  if (endpoint.warms_up_until <= now) return 100;
   const SlowStartConfig& config = config_.slow_start;
   return WarmUpPercent(config, endpoint.warms_up_until - config.window, now);
 }
@@ -78,7 +78,7 @@ void EndpointLevels::Share(EndpointTier tier, TimePoint now) {
     for (Endpoint* endpoint : level->group.endpoints()) {
       EndpointLoad& load = level->group.load(endpoint->place);
       load.usable = endpoint->Takes(tier, now);
-      load.weight = endpoint->config.weight * WeightPercent(*endpoint, now);
+      load.weight = endpoint->config.weight * WeightFactor(*endpoint, now);
       total += endpoint->config.weight;
       if (load.usable) usable += endpoint->config.weight;
     }
@@ -122,9 +122,7 @@ Endpoint* EndpointLevels::BestUntried(const PickRequest& request, Random& random
   uint64_t equals = 0;
   for (const auto& level : levels_) {
     for (Endpoint* const endpoint : level->group.endpoints()) {
-      const bool may_be = endpoint->Takes(EndpointTier::kAny, refreshed_at_) &&
-                          endpoint->config.weight > 0 && !WasTried(*endpoint, request);
-      if (!may_be) continue;
+      if (!MayBeTried(*endpoint, request.not_these)) continue;
       const EndpointState state = endpoint->state(refreshed_at_);
       if (best != nullptr && state < best->state(refreshed_at_)) continue;
       if (best != nullptr && state > best->state(refreshed_at_)) equals = 0;
@@ -132,6 +130,21 @@ Endpoint* EndpointLevels::BestUntried(const PickRequest& request, Random& random
     }
   }
   return best;
+}
+
+bool EndpointLevels::MayBeTried(const Endpoint& endpoint,
+                                std::span<const EndpointPool* const> tried) const {
+  return endpoint.Takes(EndpointTier::kAny, refreshed_at_) && endpoint.config.weight > 0 &&
+         !WasTried(endpoint, tried);
+}
+
+bool EndpointLevels::HasUntried(std::span<const EndpointPool* const> tried) const {
+  for (const auto& level : levels_) {
+    for (const Endpoint* endpoint : level->group.endpoints()) {
+      if (MayBeTried(*endpoint, tried)) return true;
+    }
+  }
+  return false;
 }
 
 EndpointLevels::Level* EndpointLevels::Draw(const PickRequest& request, Random& random) {
@@ -149,7 +162,7 @@ Endpoint* EndpointLevels::FindSession(const PickRequest& request) const {
     for (Endpoint* endpoint : level->group.endpoints()) {
       if (endpoint->identity != request.session) continue;
       const bool usable = level->group.load(endpoint->place).usable;
-      return usable && !WasTried(*endpoint, request) ? endpoint : nullptr;
+      return usable && !WasTried(*endpoint, request.not_these) ? endpoint : nullptr;
     }
   }
   return nullptr;

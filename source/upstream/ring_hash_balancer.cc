@@ -9,10 +9,12 @@
 namespace sluice {
 namespace {
 
-// Of the endpoint with the largest weight, where there are few; a light one beside it must have
-// some, too. The shares of equal ones then differ by some 3%.
-constexpr uint64_t kPoints = 1024;
-constexpr uint64_t kMaxRing = 65'536;  // over all of them, if they are no more than that
+// Of an endpoint of weight 1, whoever the others are: if it depended on them, requests would move
+// between those that stay when one goes. The shares of equal ones differ by some 4%.
+constexpr uint64_t kPoints = 512;
+// Over all of them. Beyond this they have half as many, a quarter, and so on: a change across one
+// of these borders moves about half of the requests, so they lie far apart.
+constexpr uint64_t kMaxRing = 262'144;
 
 // How far along the ring somebody else is looked for. Beyond that so few are left that any will do.
 constexpr size_t kMaxWalk = 1024;
@@ -20,16 +22,14 @@ constexpr size_t kMaxWalk = 1024;
 }  // namespace
 
 void RingHashBalancer::Build(std::span<const EndpointLoad> endpoints) {
-  uint64_t largest = 1;
-  for (const EndpointLoad& endpoint : endpoints) {
-    largest = std::max<uint64_t>(largest, endpoint.weight);
-  }
-  const uint64_t most =
-      std::clamp<uint64_t>(kMaxRing / std::max<size_t>(1, endpoints.size()), 1, kPoints);
+  uint64_t all = 0;
+  for (const EndpointLoad& endpoint : endpoints) all += kPoints * endpoint.weight;
+  int halvings = 0;
+  while (all >> halvings > kMaxRing) ++halvings;
   for (size_t place = 0; place < endpoints.size(); ++place) {
     const EndpointLoad& endpoint = endpoints[place];
     if (endpoint.weight == 0) continue;
-    const uint64_t points = std::max<uint64_t>(1, most * endpoint.weight / largest);
+    const uint64_t points = std::max<uint64_t>(1, kPoints * endpoint.weight >> halvings);
     for (uint64_t i = 0; i < points; ++i) {
       ring_.push_back({MixBits(endpoint.identity + MixBits(i + 1)), static_cast<uint32_t>(place)});
     }

@@ -216,6 +216,18 @@ TEST_F(RetryTest, RetryAfterIsWaitedForWhereThereIsNoOther) {
   EXPECT_GE(sim->loop.Now() - before, seconds(5));
 }
 
+TEST_F(RetryTest, AnEndpointThatGetsNothingIsNoOther) {
+  retries.statuses = {"503"};
+  endpoints = {{"a", 1}, {"b", 0}};
+  options.route_timeout = seconds(4);
+  Start();
+  a->on_message = [](Connection& connection) {
+    connection.Respond("503 Service Unavailable", "Retry-After: 5\r\n");
+  };
+  EXPECT_EQ(Ask("GET"), 503);
+  EXPECT_EQ(messages(), 1u);
+}
+
 TEST_F(RetryTest, RetryAfterBeyondTheTimeoutIsTheClients) {
   retries.statuses = {"503"};
   endpoints = {{"a", 1}};
@@ -318,6 +330,18 @@ TEST_F(RetryTest, TheBackoffGrowsAndHasALimit) {
     EXPECT_LE(sim->loop.Now() - before, milliseconds(100 + 200 + 6 * 400 + 100));
     EXPECT_GE(sim->loop.Now() - before, milliseconds(200)) << "seven times zero is not likely";
   }
+}
+
+TEST_F(RetryTest, ABackoffBeyondItsLimitIsTheLimit) {
+  retries.attempts = 20;
+  retries.backoff = std::chrono::hours(8760);
+  retries.max_backoff = milliseconds(1);
+  Start();
+  Both(kReset);
+  const TimePoint before = sim->loop.Now();
+  EXPECT_EQ(Ask("GET"), 502);
+  EXPECT_EQ(messages(), 21u);
+  EXPECT_LE(sim->loop.Now() - before, seconds(1));
 }
 
 // ---- a drain
