@@ -6,6 +6,7 @@ import time
 
 from lib import main, wait_until
 from lib.breaker_case import BreakerTest
+from lib.h2origin import H2Origin
 
 
 class ConnectionLimitTest(BreakerTest):
@@ -25,6 +26,42 @@ class ConnectionLimitTest(BreakerTest):
         holds[1].release()
         self.assert_answered(second)
         self.assertEqual((2, 6, 0), (app.connections, self.sent(), self.overflows()))
+
+    def test_those_that_wait_are_served_in_a_drain(self):
+        app = self.origin()
+        hold = app.hold("/slow")
+        self.serve(app, connections=1)
+        busy = self.send()
+        hold.wait_arrived()
+        waiting = self.send("/next", 4)
+        self.wait_counts(waiting=4)
+        self.process.signal()
+        self.process.wait_for_phase("draining")
+        hold.release()
+        for client in busy + waiting:
+            self.assert_answered([client])
+            client.close()
+        self.assertEqual(0, self.process.wait_exit())
+
+    def test_one_connection_of_http2_carries_many(self):
+        app = H2Origin(max_streams=2)
+        self.addCleanup(lambda: self.assertEqual([], app.errors, "raised in the origin"))
+        self.addCleanup(app.close)
+        hold = app.hold("/slow")
+        self.serve(app, connections=1, pending=2, cluster={"protocol": "http2"})
+        first = self.send()  # and the origin's limit is known
+        hold.wait_arrived()
+        second = self.send()
+        hold.wait_arrived()
+        waiting = self.send("/next", 2)
+        self.wait_counts(waiting=2, in_flight=4, connections=1)
+        self.assert_refused(1)
+        waiting.pop().reset()
+        self.wait_counts(waiting=1, in_flight=3)
+        hold.release()
+        self.assert_answered(first + second + waiting)
+        self.assertEqual((1, 2, 3), (len(app.connections), app.connections[0].most_open,
+                                     self.sent()))
 
     def test_a_connection_that_the_upstream_closes_makes_room(self):
         app = self.origin()

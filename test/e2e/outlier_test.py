@@ -180,10 +180,9 @@ class HowManyTest(OutlierTest):
         first, second = self.failing(), self.failing()
         self.serve(first, second, self.origin(), consecutive_5xx=2, base_ejection="300ms",
                    max_ejected_percent=34)
-        wait_until(lambda: self.ask(1) and self.process.events("endpoint_ejected",
-                                                               endpoint=second.address),
-                   "the second one is ejected")
-        self.assertTrue(self.process.events("endpoint_ejected", endpoint=first.address))
+        for origin in (first, second):
+            wait_until(lambda address=origin.address: self.ask(1) and self.process.events(
+                "endpoint_ejected", endpoint=address), "each is ejected in its turn")
 
 
 class HowLongTest(OutlierTest):
