@@ -175,29 +175,5 @@ class HealthCheckTest(SluiceTest):
         self.assertEqual(0, process.wait_exit())
 
 
-class SelfDrainTest(SluiceTest):
-    def serve(self, action):
-        self.app = self.origin()
-        return self.sluice(self.app, cluster={"health_check": HealthCheckTest.CHECK,
-                                              "critical": True},
-                           self_drain={"action": action, "after": "100ms"})
-
-    def test_unready_for_as_long_as_it_lasts(self):
-        process = self.serve("unready")
-        self.assertEqual(200, process.admin("/ready").status)
-        self.app.on("/", lambda x: x.reply(500))
-        wait_until(lambda: process.admin("/ready").status == 503, "it is not ready")
-        self.assertIn(b"critical", process.admin("/ready").body)
-        self.assertEqual(1, process.metric("sluice_self_check_failed"))
-        self.app.on("/", lambda x: x.reply(200))
-        wait_until(lambda: process.admin("/ready").status == 200, "it is ready again")
-
-    def test_drain(self):
-        process = self.serve("drain")
-        self.app.on("/", lambda x: x.reply(500))
-        self.assertEqual(0, process.wait_exit())
-        self.assertEqual("self_check", process.report()["trigger"])
-
-
 if __name__ == "__main__":
     main()
