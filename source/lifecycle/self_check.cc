@@ -15,9 +15,16 @@ SelfCheck::SelfCheck(Loop& loop, const SelfDrainConfig& config, MetricShard& sha
                           "1 while too many of the critical clusters are out of reach.")),
       timer_(loop.timers(), Delegate::Bind<&SelfCheck::OnTimer>(this)) {}
 
+void SelfCheck::Begin() {
+  begun_ = true;
+  Judge();
+}
+
 void SelfCheck::SetConfig(const SelfDrainConfig& config) {
+  const bool same_action = config.action == config_.action;
   config_ = config;
   Judge();
+  if (state_ == State::kFailed && !same_action) Act();
 }
 
 void SelfCheck::OnReach(size_t critical, size_t out_of_reach) {
@@ -27,6 +34,7 @@ void SelfCheck::OnReach(size_t critical, size_t out_of_reach) {
 }
 
 void SelfCheck::Judge() {
+  if (!begun_) return;
   const bool bad = config_.action != SelfDrainAction::kOff && critical_ > 0 &&
                    out_of_reach_ * 100 >= critical_ * config_.percent;
   if (!bad) {
@@ -43,12 +51,16 @@ void SelfCheck::Judge() {
 void SelfCheck::OnTimer() {
   state_ = State::kFailed;
   failed_.Set(1);
+  Act();
+}
+
+void SelfCheck::Act() {
   LogEvent(Level::kWarning, "self_check_failed",
            {{"critical_clusters", critical_},
             {"out_of_reach", out_of_reach_},
             {"effect", config_.action == SelfDrainAction::kDrain ? "this process drains"
                                                                  : "/ready says 503"}});
-  if (config_.action == SelfDrainAction::kDrain && !std::exchange(drained_, true)) drain_();
+  if (config_.action == SelfDrainAction::kDrain) drain_();
 }
 
 }  // namespace sluice

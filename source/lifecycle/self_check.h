@@ -2,8 +2,9 @@
 // out of reach for long enough, it may say that it is not ready, or drain itself.
 //
 //   kGood --too many are out of reach--> kWorried --for `after`--> kFailed
-//     ^---------- fewer are -----------------+---- (unless it drains) ----+
+//     ^---------- fewer are -----------------+-----------------------------+
 //
+// It begins when the process is ready: what nobody has heard of yet is not out of reach.
 // Control thread only.
 #pragma once
 
@@ -20,12 +21,16 @@ namespace sluice {
 
 class SelfCheck {
  public:
-  // `drain` is called at most once. Loop and shard must outlive it.
+  // `drain` is called each time it fails, if the configuration wants that, and also when a drain is
+  // under way already. Loop and shard must outlive it.
   SelfCheck(Loop& loop, const SelfDrainConfig& config, MetricShard& shard,
             std::function<void()> drain);
   SelfCheck(const SelfCheck&) = delete;
 
-  // A new configuration is in force.
+  // The process is ready: from here on it judges.
+  void Begin();
+
+  // A new configuration is in force. Another action counts at once, if it has failed.
   void SetConfig(const SelfDrainConfig& config);
 
   // Of `critical` clusters so many are out of reach now.
@@ -41,6 +46,7 @@ class SelfCheck {
 
   void Judge();
   void OnTimer();
+  void Act();
 
   Loop& loop_;
   SelfDrainConfig config_;
@@ -50,7 +56,7 @@ class SelfCheck {
   size_t critical_ = 0;
   size_t out_of_reach_ = 0;
   State state_ = State::kGood;
-  bool drained_ = false;  // it was asked for
+  bool begun_ = false;
 };
 
 }  // namespace sluice

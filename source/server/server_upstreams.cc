@@ -14,6 +14,9 @@ Result<void> Server::BuildUpstreams() {
   self_check_ = std::make_unique<SelfCheck>(
       control_, snapshot_->config.self_drain, control_shard_,
       [this] { control_.Post([this] { drain_->Begin(DrainTrigger::kSelfCheck); }); });
+  drain_->AddListener([this](Phase, Phase to) {
+    if (to == Phase::kReady) self_check_->Begin();
+  });
   upstreams_ = std::make_unique<UpstreamWatch>(UpstreamWatch::Surroundings{
       .loop = control_,
       .shard = control_shard_,

@@ -188,7 +188,9 @@ std::string UpstreamWatch::DnsErrorOf(const std::string& cluster) const {
 
 bool UpstreamWatch::OutOfReach(const std::string& cluster) const {
   for (const ClusterConfig& config : snapshot_->config.clusters) {
-    if (config.name == cluster && config.endpoints.empty()) return true;
+    if (config.name != cluster || !config.endpoints.empty()) continue;
+    const auto discovery = discoveries_.find(cluster);
+    return discovery == discoveries_.end() || discovery->second->answered();
   }
   const auto checks = checks_.find(cluster);
   if (checks == checks_.end()) return false;

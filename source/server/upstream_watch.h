@@ -70,7 +70,8 @@ class UpstreamWatch {
   // A worker has found out something: logs it, and has the endpoint checked soon.
   void OnNews(const std::string& cluster, const EndpointNews& news);
 
-  // Not one of the endpoints of a cluster is healthy, as far as that is known.
+  // Not one of the endpoints of a cluster is healthy: all were found out to be ill, or the first
+  // lookup has come to nothing.
   bool OutOfReach(const std::string& cluster) const;
 
   // Looks nothing up and checks nothing any more.

@@ -5,6 +5,7 @@ import json
 import time
 
 from lib import SluiceTest, main, wait_until
+from lib.dns_server import DnsServer
 
 
 class SelfDrainTest(SluiceTest):
@@ -83,6 +84,20 @@ class SelfDrainTest(SluiceTest):
             self.turn(self.apps[0], True)
         self.assertTrue(self.ready())
         self.assertEqual([], self.process.events("self_check_failed"))
+
+    def test_nor_does_what_is_not_known_yet(self):
+        dns = DnsServer()
+        self.addCleanup(dns.close)
+        app = self.origin()
+        port = app.address.rpartition(":")[2]
+        dns.zone["app.test", "A"] = ["127.0.0.1"]
+        dns.silent = True
+        lookup = {"name": f"app.test:{port}", "servers": [dns.address], "tries": 1,
+                  "timeout": "10s"}
+        self.process = self.start(self.config(
+            clusters=[{"name": "app", "dns": lookup, "critical": True}],
+            self_drain={"action": "drain", "after": "1ms"}))
+        self.assert_stays()
 
     # ---- unready
 

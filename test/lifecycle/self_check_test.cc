@@ -15,9 +15,17 @@ using std::chrono::seconds;
 
 class SelfCheckTest : public ::testing::Test {
  protected:
-  void Start(SelfDrainAction action) {
+  void Build(SelfDrainAction action) {
     config.action = action;
     check = std::make_unique<SelfCheck>(loop, config, shard, [this] { ++drains; });
+  }
+  void Start(SelfDrainAction action) {
+    Build(action);
+    loop.Dispatch([this] { check->Begin(); });
+  }
+  void Use(SelfDrainAction action) {
+    config.action = action;
+    loop.Dispatch([this] { check->SetConfig(config); });
   }
   void Reach(size_t critical, size_t out_of_reach) {
     loop.Dispatch([&] { check->OnReach(critical, out_of_reach); });
@@ -71,15 +79,29 @@ TEST_F(SelfCheckTest, FewerThanTheShareDoNotCount) {
   EXPECT_FALSE(check->unready()) << "nothing is critical";
 }
 
-TEST_F(SelfCheckTest, DrainsOnce) {
+TEST_F(SelfCheckTest, DrainsOnceEachTimeItFails) {
   Start(SelfDrainAction::kDrain);
-  for (int i = 0; i < 3; ++i) {
+  for (int i = 1; i <= 3; ++i) {
     Reach(1, 1);
-    loop.RunFor(seconds(31));
+    loop.RunFor(seconds(100));
+    Reach(1, 1);
+    EXPECT_EQ(drains, i);
     Reach(1, 0);
   }
-  EXPECT_EQ(drains, 1);
   EXPECT_FALSE(check->unready());
+}
+
+TEST_F(SelfCheckTest, WaitsForTheProcessToBeReady) {
+  Build(SelfDrainAction::kDrain);
+  Reach(1, 1);
+  Use(SelfDrainAction::kDrain);
+  loop.RunFor(seconds(100));
+  EXPECT_EQ(drains, 0);
+  loop.Dispatch([this] { check->Begin(); });
+  loop.RunFor(seconds(29));
+  EXPECT_EQ(drains, 0) << "the wait begins there, too";
+  loop.RunFor(seconds(2));
+  EXPECT_EQ(drains, 1);
 }
 
 TEST_F(SelfCheckTest, ANewConfigurationCounts) {
@@ -87,9 +109,24 @@ TEST_F(SelfCheckTest, ANewConfigurationCounts) {
   Reach(2, 2);
   loop.RunFor(seconds(31));
   EXPECT_TRUE(check->unready());
-  config.action = SelfDrainAction::kOff;
-  loop.Dispatch([&] { check->SetConfig(config); });
+  Use(SelfDrainAction::kOff);
   EXPECT_FALSE(check->unready());
+}
+
+TEST_F(SelfCheckTest, AnotherActionCountsAtOnce) {
+  Start(SelfDrainAction::kUnready);
+  Reach(2, 2);
+  loop.RunFor(seconds(31));
+  Use(SelfDrainAction::kUnready);
+  EXPECT_EQ(drains, 0);
+  Use(SelfDrainAction::kDrain);
+  EXPECT_EQ(drains, 1);
+  EXPECT_FALSE(check->unready());
+  config.after = seconds(60);
+  Use(SelfDrainAction::kDrain);
+  EXPECT_EQ(drains, 1) << "the action is the same";
+  Use(SelfDrainAction::kUnready);
+  EXPECT_TRUE(check->unready());
 }
 
 }  // namespace
