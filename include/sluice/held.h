@@ -66,8 +66,13 @@ class Generation : public Held {
   // Counts the configurations of the process, from 1.
   uint64_t number() const { return number_; }
 
+  // Another is in force, and this one has parts that may be gone.
+  void Replace() { replaced_ = true; }
+  bool replaced() const { return replaced_; }
+
  private:
   const uint64_t number_;
+  bool replaced_ = false;
 };
 
 }  // namespace sluice

@@ -155,6 +155,9 @@ std::shared_ptr<MirroredRequest> Proxy::Mirror(const Route& route, const Request
   };
   const auto& config = route.config().mirror;
   if (!config || !head.upgrade.empty() || head.method == Method::kConnect) return nullptr;
+  // A listener that was removed still serves its clients, but the cluster may be removed with it.
+  const bool replaced = around_.generation != nullptr && around_.generation->replaced();
+  if (replaced || around_.parts.Has(PartKind::kCluster, config->cluster)) return nullptr;
   if (loop().random().Below(100) >= config->percent) return nullptr;
   const auto place = mirrored_.insert(mirrored_.end(), nullptr);
   *place = std::make_shared<MirroredRequest>(

@@ -58,6 +58,7 @@ void Worker::Use(WorkerUpdate configuration) {
     if (started_) ports_[i]->StartAccepting();
   }
   for (const auto& port : removed_ports_) port->SetLog(log);
+  if (generation_) generation_->Replace();
   generation_ = Hold<WorkerGeneration>(&next);
   for (const PartDrain& drain : connections_.parts().drains()) {
     if (drain.order.part.removed_by == 0) SwitchPart(drain.order.part, false);

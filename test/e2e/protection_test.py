@@ -173,6 +173,38 @@ class ProtectionTest(SluiceTest):
             with socket.create_connection(full.getsockname()):
                 self.assert_nobody_waits(self.mirrored(address))
 
+    def test_a_cluster_that_is_drained_gets_no_copies(self):
+        shadow = self.origin()
+        process = self.mirrored(shadow.address)
+        with process.connect() as client:
+            process.admin_json("/drain?cluster=shadow", "POST")
+            self.assertEqual(200, client.ask(target="/drained").status)
+            process.admin_json("/drain?cluster=shadow", "DELETE")
+            self.assertEqual(200, client.ask(target="/again").status)
+        wait_until(lambda: shadow.seen("/again"), "the mirror has it")
+        self.assertEqual([], shadow.seen("/drained"))
+
+    def test_nor_does_one_that_was_removed_with_its_listener(self):
+        app, shadow = self.origin(), self.origin()
+        routes = [{"cluster": "app", "mirror": {"cluster": "shadow"}}]
+        config = self.config(app, drain={"idle_grace": "20s"}, listeners=[
+            {"name": "old", "address": "127.0.0.1:0", "routes": routes},
+            {"name": "new", "address": "127.0.0.1:0", "cluster": "app"}])
+        config["clusters"].append({"name": "shadow", "endpoints": [shadow.address]})
+        process = self.start(config)
+        with process.connect("old") as client:
+            self.assertEqual(200, client.ask(target="/early").status)
+            wait_until(lambda: shadow.seen("/early"), "the mirror has it")
+            del config["listeners"][0], config["clusters"][1]
+            path = self.directory / "sluice0.yaml"
+            path.write_text(json.dumps(config), encoding="utf-8")
+            process.admin_json("/reload", "POST")
+            self.assertEqual(200, client.ask(target="/late").status)
+        self.assertTrue(app.seen("/late"))
+        end = time.monotonic() + 0.3  # a copy would come a moment later
+        while time.monotonic() < end:
+            self.assertEqual([], shadow.seen("/late"))
+
     def test_mirrors_have_the_limits_of_their_cluster(self):
         self.app, shadow = self.origin(), self.origin()
         hold = shadow.hold("/", lambda x: x.close())
