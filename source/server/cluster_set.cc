@@ -93,6 +93,18 @@ void ClusterSet::SetHealth(std::string_view cluster, std::string_view address,
   }
 }
 
+void ClusterSet::RecallHealth(std::string_view cluster, std::string_view address,
+                              const EndpointHealth& health) {
+  for (const auto& entry : present_) {
+    if (entry->cluster->config().name != cluster) continue;
+    const auto& endpoints = entry->cluster->endpoints();
+    const bool is_news = std::any_of(endpoints.begin(), endpoints.end(), [&](const auto& endpoint) {
+      return endpoint->config.address == address && endpoint->health != health;
+    });
+    if (is_news) entry->cluster->SetHealth(address, health);
+  }
+}
+
 void ClusterSet::Learn(std::string_view cluster, const EndpointNews& news) {
   for (const auto& entry : present_) {
     if (entry->cluster->config().name == cluster) entry->cluster->Learn(news);

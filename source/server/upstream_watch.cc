@@ -38,7 +38,7 @@ struct UpstreamWatch::Checks {
   // Whether they can go on under another configuration.
   bool Fit(const ClusterConfig& other) const {
     return config.health_check == other.health_check && config.protocol == other.protocol &&
-           config.tls == other.tls;
+           config.tls == other.tls && config.upstream_drain.header == other.upstream_drain.header;
   }
 
   ClusterConfig config;

@@ -42,6 +42,7 @@ void HealthChecker::Check() {
 }
 
 void HealthChecker::ReportNextPass() {
+  if (around_.config.check.kind == HealthCheckKind::kTcp) return;
   report_next_pass_ = true;
   // One that is under way began before, and knows nothing of it.
   probe_.reset();

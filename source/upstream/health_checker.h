@@ -51,7 +51,8 @@ class HealthChecker {
   const std::string& address() const { return address_; }
 
   // Somebody has learnt otherwise that the endpoint is about to go: the next check that passes is
-  // reported, whether it changes anything or not. Checks soon.
+  // reported, whether it changes anything or not. Checks soon. Does nothing where a check is a mere
+  // connection (tcp): an open port says nothing about that.
   void ReportNextPass();
 
  private:

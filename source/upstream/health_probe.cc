@@ -55,6 +55,7 @@ std::string_view ReasonOf(ServingStatus status) {
 
 HealthProbeConfig::HealthProbeConfig(const ClusterConfig& cluster)
     : check(*cluster.health_check),
+      reads_drain_header(cluster.upstream_drain.header),
       scheme(cluster.tls ? "https" : "http"),
       http2_only(cluster.protocol == UpstreamProtocol::kHttp2 ||
                  check.kind == HealthCheckKind::kGrpc) {
@@ -134,8 +135,10 @@ void HealthProbe::Ask(std::unique_ptr<Transport> transport) {
 
 void HealthProbe::OnResponseHead(ResponseHead& head, bool end_stream) {
   result_.status = head.status;
-  const HeaderField* const drain = head.headers.Find(kDrainHeader);
-  result_.draining = drain != nullptr && EqualsIgnoreCase(drain->value, "true");
+  if (config_.reads_drain_header) {
+    const HeaderField* const drain = head.headers.Find(kDrainHeader);
+    result_.draining = drain != nullptr && EqualsIgnoreCase(drain->value, "true");
+  }
   if (end_stream) Judge(GrpcStatusIn(head.headers));
 }
 

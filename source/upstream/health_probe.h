@@ -28,6 +28,7 @@ namespace sluice {
 struct HealthProbeConfig {
   explicit HealthProbeConfig(const ClusterConfig& cluster);  // which has a health check
   HealthCheckConfig check;
+  bool reads_drain_header = true;
   std::vector<StatusRange> statuses;
   std::string_view scheme;  // "http" or "https"
   bool http2_only = false;  // requests, or gRPC, need it; spoken at once where there is no ALPN

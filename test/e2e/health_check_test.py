@@ -2,6 +2,7 @@
 """Health checks against real servers: what does not pass gets no traffic, and /clusters and the
 metrics say so."""
 
+import json
 from concurrent import futures
 
 import grpc
@@ -82,6 +83,30 @@ class HealthCheckTest(SluiceTest):
         self.wait_state(process, bad.address, "unhealthy")
         self.assertEqual("refused", self.states(process)[bad.address]["check_failure"])
         self.assertEqual("usable", self.states(process)[good.address]["state"])
+
+    def test_an_open_port_does_not_end_a_drain(self):
+        going, other = self.origin(), self.origin()
+        going.on("/", lambda x: x.reply(fields={"x-sluice-drain": "true"}))
+        config = self.config(going, other)
+        config["clusters"][0] |= {"health_check": {"kind": "tcp", **self.CHECK},
+                                  "upstream_drain": {"hold": "1h"}}
+        process = self.start(config)
+        with process.connect() as client:
+            while not going.seen("/"):
+                self.assertEqual(200, client.ask().status)
+        self.wait_state(process, going.address, "draining")
+
+        def passed():
+            return process.metric("sluice_health_checks_total", result="pass")
+        before = passed()
+        wait_until(lambda: passed() > before + 8, "each was checked again")
+        self.assertEqual("draining", self.states(process)[going.address]["state"])
+        config["listeners"][0]["limits"] = {"header_count": 50}
+        path = self.directory / "sluice0.yaml"
+        path.write_text(json.dumps(config), encoding="utf-8")
+        process.admin_json("/reload", "POST")
+        self.assertEqual("draining", self.states(process)[going.address]["state"],
+                         "nor does a reload")
 
     def test_grpc(self):
         health = _Health()

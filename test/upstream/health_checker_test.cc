@@ -191,6 +191,20 @@ TEST_F(HealthCheckerTest, WhoKnowsOtherwiseThatItDrainsIsToldOfTheNextPass) {
   EXPECT_THAT(changes, ElementsAre("healthy", "healthy"));
 }
 
+TEST_F(HealthCheckerTest, AnOpenPortSaysNothingAboutADrain) {
+  check().kind = HealthCheckKind::kTcp;
+  ASSERT_EQ(First(), "healthy");
+  loop.Dispatch([&] { checker->ReportNextPass(); });
+  loop.RunFor(seconds(60));
+  EXPECT_THAT(changes, ElementsAre("healthy"));
+}
+
+TEST_F(HealthCheckerTest, TheHeaderMayBeSwitchedOff) {
+  cluster.upstream_drain.header = false;
+  Answer("200 OK", "X-Sluice-Drain: true\r\n");
+  EXPECT_EQ(First(), "healthy");
+}
+
 TEST_F(HealthCheckerTest, ChecksAreSpread) {
   check().jitter_percent = 50;
   Answer("200 OK");
