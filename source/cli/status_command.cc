@@ -69,6 +69,7 @@ std::vector<PartStatus> Parts(const Json& json) {
       part.name = Get<std::string>(entry, (std::string("/") + scope).c_str(), "?");
     }
     part.drained = Get<std::string>(entry, "/state", "") == "drained";
+    part.absent = entry.contains("absent");
     part.seconds = Get(entry, "/seconds", 0.0);
     part.in_flight = Get<uint64_t>(entry, "/in_flight", 0);
     part.connections = Get<uint64_t>(entry, "/connections", 0);
@@ -89,6 +90,7 @@ std::string RestOf(const PartStatus& part) {
     text += fmt::format(", {} connections", part.connections);
   }
   if (part.cut > 0) text += fmt::format(", {} cut", part.cut);
+  if (part.absent) text += ", not in DNS now";
   return text;
 }
 

@@ -25,7 +25,8 @@ struct PartStatus {
   std::string scope;
   std::string name;
   bool drained = false;
-  double seconds = 0;  // in this state
+  bool absent = false;  // an endpoint that a lookup does not find now
+  double seconds = 0;   // in this state
   uint64_t in_flight = 0;
   uint64_t connections = 0;
   uint64_t cut = 0;

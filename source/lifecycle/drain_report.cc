@@ -106,6 +106,7 @@ Json PartsJson(const std::vector<PartReport>& parts) {
                   {"left", progress.left},
                   {"cut", progress.cut_total()}};
     if (progress.part.kind == PartKind::kListener) entry["connections"] = progress.connections;
+    if (part.absent) entry["absent"] = true;
     json.push_back(std::move(entry));
   }
   return json;

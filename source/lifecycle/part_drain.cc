@@ -38,7 +38,7 @@ void AddName(std::vector<std::string>& names, const std::string& name) {
 PartNames PartNamesOf(const Config& config) {
   PartNames names;
   const auto of = [&names](PartKind kind) -> std::vector<std::string>& {
-    return names[static_cast<size_t>(kind)];
+    return names.by_kind[static_cast<size_t>(kind)];
   };
   for (const ListenerConfig& listener : config.listeners) {
     AddName(of(PartKind::kListener), listener.name);
@@ -51,6 +51,9 @@ PartNames PartNamesOf(const Config& config) {
     for (const EndpointConfig& one : cluster.endpoints) {
       AddName(of(PartKind::kEndpoint), one.address);
     }
+    if (!cluster.dns) continue;
+    auto& addresses = names.looked_up[cluster.name];
+    for (const EndpointConfig& one : cluster.endpoints) addresses.insert(one.address);
   }
   return names;
 }
@@ -77,6 +80,7 @@ class PartDrainController::Entry {
   size_t undone;          // workers that are not done
   PartProgress progress;  // of those that are
   Timer deadline;
+  std::set<std::string> clusters;  // in which a lookup has found it
 
  private:
   void OnTimer() { controller_.OnDeadline(*this); }
@@ -93,7 +97,7 @@ PartDrainController::PartDrainController(const DrainConfig& config, PartNames na
 PartDrainController::~PartDrainController() = default;
 
 bool PartDrainController::Knows(const Part& part) const {
-  const auto& known = names_[static_cast<size_t>(part.kind)];
+  const auto& known = names_.by_kind[static_cast<size_t>(part.kind)];
   return std::find(known.begin(), known.end(), part.name) != known.end();
 }
 
@@ -102,14 +106,23 @@ void PartDrainController::SetConfig(const DrainConfig& config, PartNames names) 
   names_ = std::move(names);
   for (auto entry = entries_.begin(); entry != entries_.end();) {
     const Part part = entry->first;
-    if (part.removed_by != 0 || Knows(part)) {
-      ++entry;
-      continue;
-    }
+    NoteClusters(*entry->second);
+    const bool stays = part.removed_by != 0 || Knows(part) || !entry->second->clusters.empty();
     ++entry;
+    if (stays) continue;
     Gauge(part).Set(0);
     Forget(part);
   }
+}
+
+// Those that are there and find this endpoint, or have found it.
+void PartDrainController::NoteClusters(Entry& entry) const {
+  if (entry.part.kind != PartKind::kEndpoint || entry.part.removed_by != 0) return;
+  for (const auto& [cluster, addresses] : names_.looked_up) {
+    if (addresses.contains(entry.part.name)) entry.clusters.insert(cluster);
+  }
+  std::erase_if(entry.clusters,
+                [&](const std::string& cluster) { return !names_.looked_up.contains(cluster); });
 }
 
 tl::expected<void, PartRefusal> PartDrainController::Check(const Part& part) const {
@@ -121,8 +134,8 @@ tl::expected<void, PartRefusal> PartDrainController::Check(const Part& part) con
                     "ready and lame_duck",
                     PhaseName(phase)));
   }
-  const auto& known = names_[static_cast<size_t>(part.kind)];
-  if (Knows(part)) return {};
+  if (Knows(part) || entries_.contains(part)) return {};
+  const auto& known = names_.by_kind[static_cast<size_t>(part.kind)];
   const std::string nearest = NearestName(part.name, known);
   const std::string hint = nearest.empty() ? "" : fmt::format(" did you mean \"{}\"?", nearest);
   const size_t listed = std::min(known.size(), kMaxNamesListed);
@@ -157,6 +170,7 @@ void PartDrainController::Begin(const Part& part, Duration deadline) {
   Entry& entry =
       *entries_.emplace(part, std::make_unique<Entry>(*this, part, id, around_.workers.size()))
            .first->second;
+  NoteClusters(entry);
   entry.deadline.Set(around_.loop.Now() + deadline);
   LogEvent(Level::kInfo, "part_drain",
            {{"scope", PartKindName(part.kind)},
@@ -245,6 +259,7 @@ std::vector<PartReport> PartDrainController::Describe(const DrainProgress& progr
     PartReport& report = reports.emplace_back();
     report.state = entry->state;
     report.age = around_.loop.Now() - entry->entered;
+    report.absent = part.removed_by == 0 && !Knows(part);
     report.progress.part = part;
     for (const PartProgress& one : progress.parts) {
       if (one.part == part) report.progress = one;

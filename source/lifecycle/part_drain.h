@@ -16,6 +16,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <tl/expected.hpp>
 #include <vector>
@@ -38,8 +39,12 @@ struct PartRefusal {
   std::string message;
 };
 
-// Every name that can be drained, by PartKind, without duplicates.
-using PartNames = std::array<std::vector<std::string>, kPartKindCount>;
+// What can be drained.
+struct PartNames {
+  std::array<std::vector<std::string>, kPartKindCount> by_kind;  // without duplicates
+  // Clusters that look their endpoints up, and the addresses that they have now.
+  std::map<std::string, std::set<std::string>> looked_up;
+};
 PartNames PartNamesOf(const Config& config);
 
 // Control thread only.
@@ -61,7 +66,8 @@ class PartDrainController {
   PartDrainController(const PartDrainController&) = delete;
 
   // For the next drains: a new configuration is in force. Parts that are drained and have no name
-  // in it are forgotten.
+  // in it are forgotten, but for an endpoint that a lookup does not find now: it stays drained for
+  // as long as its cluster is there, and if it comes back.
   void SetConfig(const DrainConfig& config, PartNames names);
 
   // Begins to drain a part; one that is drained already stays so. Fails for a name that does not
@@ -88,6 +94,7 @@ class PartDrainController {
   class Entry;
 
   bool Knows(const Part& part) const;
+  void NoteClusters(Entry& entry) const;
   tl::expected<void, PartRefusal> Check(const Part& part) const;
   void Begin(const Part& part, Duration deadline);
   void Forget(const Part& part);

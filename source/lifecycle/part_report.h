@@ -12,6 +12,7 @@ struct PartReport {
   PartState state = PartState::kDraining;
   Duration age{};         // in this state
   PartProgress progress;  // and which part it is
+  bool absent = false;    // an endpoint that a lookup does not find now
 };
 
 }  // namespace sluice

@@ -27,8 +27,8 @@ class AdminHandlerTest : public testing::Test {
     MetricShard& shard = metrics_.AddShard();
     drain_.emplace(loop_, config_, target_, DrainHooks{}, shard);
     PartNames names;
-    names[static_cast<size_t>(PartKind::kRoute)] = {"default/0", "static"};
-    names[static_cast<size_t>(PartKind::kEndpoint)] = {"[::1]:80"};
+    names.by_kind[static_cast<size_t>(PartKind::kRoute)] = {"default/0", "static"};
+    names.by_kind[static_cast<size_t>(PartKind::kEndpoint)] = {"[::1]:80"};
     part_drain_.emplace(
         config_, names,
         PartDrainController::Surroundings{loop_, *drain_, {&worker_}, shard, nullptr});

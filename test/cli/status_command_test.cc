@@ -68,13 +68,16 @@ TEST(StatusTextTest, PartsThatAreDrained) {
   PartReport drained{PartState::kDrained, std::chrono::minutes(3), {}};
   drained.progress.part = {PartKind::kEndpoint, "10.0.0.7:80"};
   drained.progress.cut[0] = 2;
+  PartReport absent{PartState::kDrained, std::chrono::minutes(3), {}, true};
+  absent.progress.part = {PartKind::kEndpoint, "10.0.0.8:80"};
   PartReport draining{PartState::kDraining, milliseconds(2100), {}};
   draining.progress.part = {PartKind::kListener, "in"};
   draining.progress.in_flight = 4;
   draining.progress.connections = 7;
-  report.parts = {drained, draining};
+  report.parts = {drained, absent, draining};
   EXPECT_THAT(StatusText(DrainReportJson(report), false),
               HasSubstr("part         endpoint 10.0.0.7:80: drained for 3m00s, 2 cut\n"
+                        "part         endpoint 10.0.0.8:80: drained for 3m00s, not in DNS now\n"
                         "part         listener in: draining for 2.1s, 4 in flight, 7 "
                         "connections\n"));
 }

@@ -70,6 +70,30 @@ class DnsDiscoveryTest(SluiceTest):
         hold.release()
         self.assertEqual(200, client.read_response().status)
 
+    def test_one_that_is_drained_stays_so_when_it_comes_back(self):
+        self.dns.zone["app.test", "A"] = ["127.0.0.1", "127.0.0.2"]
+        process = self.serve()
+
+        def is_drained(absent):
+            parts = process.admin_json("/drain")["parts"]
+            return [(part["endpoint"], part["state"], part.get("absent", False))
+                    for part in parts] == [(self.one.address, "drained", absent)]
+        process.admin_json(f"/drain?endpoint={self.one.address}", "POST")
+        wait_until(lambda: is_drained(absent=False), "it is drained")
+        self.dns.zone["app.test", "A"] = ["127.0.0.2"]
+        wait_until(lambda: is_drained(absent=True), "it is away")
+        self.dns.zone["app.test", "A"] = ["127.0.0.1", "127.0.0.2"]
+        self.wait_endpoints(process, "127.0.0.1", "127.0.0.2")
+        wait_until(lambda: is_drained(absent=False), "it is back")
+        with process.connect() as client:
+            for _ in range(6):
+                self.assertEqual(200, client.ask().status)
+            self.assertEqual(0, len(self.one.requests))
+            process.admin_json(f"/drain?endpoint={self.one.address}", "DELETE")
+            for _ in range(6):
+                self.assertEqual(200, client.ask().status)
+        self.assertTrue(self.one.requests)
+
     def test_the_last_good_answer_stays(self):
         process = self.serve()
         self.dns.silent = True

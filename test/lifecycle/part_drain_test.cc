@@ -209,6 +209,58 @@ TEST_F(PartDrainTest, WhatWasRemovedMayStayAfterAll) {
   }
 }
 
+TEST_F(PartDrainTest, AnEndpointThatComesBackToDnsIsStillDrained) {
+  for (FakePartDrainable& worker : workers_) worker.idle = true;
+  Serve();
+  Config config = Names();
+  config.clusters[0].dns.emplace();
+  const auto use = [&] {
+    loop_.Dispatch([&] { parts_->SetConfig(config_, PartNamesOf(config)); });
+  };
+  const auto is_absent = [&] { return parts_->Describe(target_.progress).at(0).absent; };
+  use();
+  const Part pod{PartKind::kEndpoint, "10.0.0.7:80"};
+  EXPECT_EQ(Drain(pod), "");
+  EXPECT_FALSE(is_absent());
+
+  const std::vector<EndpointConfig> both = config.clusters[0].endpoints;
+  config.clusters[0].endpoints.erase(config.clusters[0].endpoints.begin());
+  use();
+  EXPECT_THAT(States(), ElementsAre("10.0.0.7:80 drained"));
+  EXPECT_TRUE(is_absent());
+  EXPECT_TRUE(Shows(R"(sluice_part_drained{name="10.0.0.7:80",scope="endpoint"} 1)"));
+  EXPECT_EQ(Drain(pod), "") << "as one that is there and drained";
+  config.clusters[0].endpoints = both;
+  use();
+  EXPECT_FALSE(is_absent());
+  EXPECT_THAT(workers_[0].calls, ElementsAre("drain 10.0.0.7:80"));
+
+  config.clusters[0].endpoints.clear();
+  use();
+  EXPECT_EQ(Undrain(pod), "");
+  EXPECT_THAT(States(), IsEmpty());
+  EXPECT_EQ(refused_, std::nullopt);
+  EXPECT_THAT(Drain(pod), HasSubstr("there is no endpoint")) << "it is nowhere";
+
+  config.clusters[0].endpoints = both;
+  use();
+  EXPECT_EQ(Drain(pod), "");
+  config.clusters[0].endpoints.clear();
+  use();
+  config.clusters.clear();
+  use();
+  EXPECT_THAT(States(), IsEmpty()) << "its cluster is gone";
+}
+
+TEST_F(PartDrainTest, OneThatIsWrittenDownGoesWithItsLine) {
+  Serve();
+  Drain({PartKind::kEndpoint, "10.0.0.7:80"});
+  Config config = Names();
+  config.clusters[0].endpoints.erase(config.clusters[0].endpoints.begin());
+  loop_.Dispatch([&] { parts_->SetConfig(config_, PartNamesOf(config)); });
+  EXPECT_THAT(States(), IsEmpty());
+}
+
 TEST_F(PartDrainTest, AnAnswerToAnEarlierDrainDoesNotCount) {
   Serve();
   Drain(kRoute);
