@@ -40,6 +40,7 @@ class Checker {
     CheckAdmin();
     for (const ListenerConfig& listener : config_.listeners) CheckListener(listener);
     for (const ClusterConfig& cluster : config_.clusters) CheckCluster(cluster);
+    CheckSelfDrain();
     return std::move(warnings_);
   }
 
@@ -232,6 +233,16 @@ class Checker {
            ": an endpoint that stands still is found out late; shorten the timeout");
     }
     for (const EndpointConfig& endpoint : cluster.endpoints) CheckLoop(endpoint, key);
+  }
+
+  void CheckSelfDrain() {
+    if (config_.self_drain.action == SelfDrainAction::kOff) return;
+    const bool some_critical = std::any_of(config_.clusters.begin(), config_.clusters.end(),
+                                           [](const ClusterConfig& c) { return c.critical; });
+    if (some_critical) return;
+    Warn(
+        "self_drain.action does nothing, because no cluster is critical: say critical: true of "
+        "those without which this process is of no use, or remove self_drain");
   }
 
   // We must be the one who closes: a request that crosses the upstream's close is lost if it cannot

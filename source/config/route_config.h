@@ -91,6 +91,7 @@ struct RetryConfig {
   Duration backoff = std::chrono::milliseconds(25);  // the first wait is up to this, then doubled
   Duration max_backoff = std::chrono::milliseconds(250);
   uint64_t body_bytes = 64 * 1024;  // of a request's body that are held
+  bool operator==(const RetryConfig&) const = default;
 };
 
 // A token bucket, shared by all workers: 429 above.

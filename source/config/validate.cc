@@ -110,7 +110,7 @@ class Validator {
     if (route.mirror) ValidateTarget(route.mirror->cluster);
     if (route.redirect) ValidateRedirect(*route.redirect);
     if (route.direct_response) ValidateDirectResponse(*route.direct_response);
-    ValidateRewrites(route);
+    ValidateForwarding(route);
   }
 
   void ValidateTarget(const std::string& name) {
@@ -159,14 +159,20 @@ class Validator {
                             " has no body; expected an empty one, or another status");
   }
 
-  void ValidateRewrites(const RouteConfig& route) {
-    const bool forwards = !route.redirect && !route.direct_response;
-    if (!route.prefix_rewrite.empty() && !forwards) {
-      Add(&route.prefix_rewrite, "prefix_rewrite does nothing in a route that forwards nothing");
-    }
-    if (!route.host_rewrite.empty() && !forwards) {
-      Add(&route.host_rewrite, "host_rewrite does nothing in a route that forwards nothing");
-    }
+  // What stands there as it is by default says nothing.
+  void ValidateForwarding(const RouteConfig& route) {
+    if (!route.redirect && !route.direct_response) return;
+    const auto refuse = [&](bool given, const void* field, const std::string& key) {
+      if (!given) return;
+      Add(field, key + " does nothing in a route that forwards nothing; expected the route " +
+                     "without it, or with a cluster");
+    };
+    refuse(!route.prefix_rewrite.empty(), &route.prefix_rewrite, "prefix_rewrite");
+    refuse(!route.host_rewrite.empty(), &route.host_rewrite, "host_rewrite");
+    refuse(route.retries != RetryConfig{}, &route.retries, "retries");
+    refuse(route.max_in_flight != 0, &route.max_in_flight, "max_in_flight");
+    refuse(route.mirror.has_value(), &route.mirror, "mirror");
+    refuse(route.fault.has_value(), &route.fault, "fault");
   }
 
   const Config& config_;

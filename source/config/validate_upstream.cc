@@ -28,6 +28,32 @@ void ValidateDns(const DnsConfig& dns, const std::string& where, const ConfigPos
   }
 }
 
+// What a kind of check does not ask for has to be as it is by default, which says nothing.
+void ValidateHealthCheck(const HealthCheckConfig& check, const std::string& where,
+                         const ConfigPositions& positions, ConfigProblems* problems) {
+  const auto add = [&](const void* field, const std::string& message) {
+    problems->Add(positions.Of(field), where + "health_check." + message);
+  };
+  const auto refuse = [&](bool given, const void* field, const std::string& key,
+                          const std::string& kinds) {
+    if (given) add(field, key + " does nothing without kind " + kinds + "; expected it left out");
+  };
+  const HealthCheckConfig defaults;
+  const bool http = check.kind == HealthCheckKind::kHttp;
+  const bool tcp = check.kind == HealthCheckKind::kTcp;
+  if (!http) {
+    refuse(check.path != defaults.path, &check.path, "path", "http");
+    refuse(check.statuses != defaults.statuses, &check.statuses, "statuses", "http");
+  } else if (check.statuses.empty() && !positions.Refused(&check.statuses)) {
+    add(&check.statuses,
+        "statuses is an empty list: no check could pass; expected one, as 200-299");
+  }
+  if (tcp) refuse(check.host != defaults.host, &check.host, "host", "http or grpc");
+  if (check.kind != HealthCheckKind::kGrpc) {
+    refuse(check.service != defaults.service, &check.service, "service", "grpc");
+  }
+}
+
 }  // namespace
 
 void ValidateEndpoints(const ClusterConfig& cluster, const ConfigPositions& positions,
@@ -47,6 +73,9 @@ void ValidateEndpoints(const ClusterConfig& cluster, const ConfigPositions& posi
   if (!some_weight) {
     problems->Add(positions.Of(&cluster.endpoints),
                   where + "the weights of all endpoints are 0; expected one above 0");
+  }
+  if (cluster.health_check) {
+    ValidateHealthCheck(*cluster.health_check, where, positions, problems);
   }
   const bool asks_by_grpc =
       cluster.health_check && cluster.health_check->kind == HealthCheckKind::kGrpc;

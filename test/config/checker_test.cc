@@ -116,6 +116,14 @@ TEST(Checker, UpstreamConnections) {
               ElementsAre(StartsWith("clusters.app.max_idle (0)")));
 }
 
+TEST(Checker, ASelfDrainThatNothingBringsAbout) {
+  EXPECT_THAT(Warnings({"self_drain=drain"}),
+              ElementsAre(StartsWith("self_drain.action does nothing, because no cluster is")));
+  EXPECT_THAT(Warnings({"self_drain=drain", "clusters.0.health_check={kind: tcp}",
+                        "clusters.0.critical=true"}),
+              IsEmpty());
+}
+
 TEST(Checker, RoutesThatGoNowhereOrInCircles) {
   EXPECT_THAT(Warnings({"clusters.1={name: spare, endpoints: ['127.0.0.1:1']}"}),
               ElementsAre(StartsWith("clusters.spare is used by no route")));

@@ -168,6 +168,13 @@ TEST(Errors, ABadRoute) {
   EXPECT_THAT(of("cluster: a, prefix_rewrite: b"), HasSubstr("does not start with a slash"));
   EXPECT_THAT(of("redirect: {path: /x}, prefix_rewrite: /b"), HasSubstr("does nothing"));
   EXPECT_THAT(of("direct_response: {}, host_rewrite: b"), HasSubstr("does nothing"));
+  for (const std::string key :
+       {"mirror: {cluster: a}", "fault: {}", "retries: {attempts: 3}", "max_in_flight: 1"}) {
+    for (const std::string action : {"redirect: {path: /x}, ", "direct_response: {}, "}) {
+      EXPECT_THAT(of(action + key),
+                  HasSubstr(key.substr(0, key.find(':')) + " does nothing in a route that"));
+    }
+  }
   EXPECT_THAT(of("clusters: []"), HasSubstr("an empty list"));
   EXPECT_THAT(of("clusters: [{name: a, weight: 0}, {name: a, weight: 0}]"),
               HasSubstr("the weights of all clusters are 0"));
@@ -240,6 +247,21 @@ TEST(Errors, ABadUpstream) {
               HasSubstr("longer than dns.max_refresh"));
   EXPECT_THAT(cluster(endpoints + "health_check: {statuses: ['99']}"),
               HasSubstr("expected one as 503, or a range as 500-599"));
+  const auto check = [&](const std::string& keys) {
+    return cluster(endpoints + "health_check: {" + keys + "}");
+  };
+  EXPECT_EQ(check("statuses: []"),
+            "test.yaml:2:66: cluster 'a': health_check.statuses is an empty list: no check could "
+            "pass; expected one, as 200-299");
+  for (const std::string key : {"path: /x", "statuses: ['200']", "statuses: []"}) {
+    for (const std::string kind : {"kind: tcp, ", "kind: grpc, "}) {
+      EXPECT_THAT(check(kind + key),
+                  HasSubstr(key.substr(0, key.find(':')) + " does nothing without kind http"));
+    }
+  }
+  EXPECT_THAT(check("kind: tcp, host: x"), HasSubstr("host does nothing without kind http or"));
+  EXPECT_THAT(check("kind: tcp, service: x"), HasSubstr("service does nothing without kind grpc"));
+  EXPECT_THAT(check("service: x"), HasSubstr("service does nothing without kind grpc"));
   EXPECT_THAT(cluster(endpoints + "hash_on: {header: x}"), HasSubstr("hash_on does nothing"));
   EXPECT_THAT(cluster(endpoints + "session_cookie: {name: 'a b'}"),
               HasSubstr("is not the name of a cookie"));

@@ -291,13 +291,14 @@ clusters:
   load_balancing: maglev
   hash_on: {cookie: user}
   session_cookie: {name: s, max_age: 1h, path: /a, secure: true}
-  health_check: {kind: grpc, service: pkg.Svc, statuses: ['200', 300-399]}
+  health_check: {kind: grpc, service: pkg.Svc}
   outlier_detection: {consecutive_5xx: 4}
   slow_start: 30s
   critical: true
 - name: b
   dns: b.test:80
   tls: {}
+  health_check: {statuses: ['200', 300-399]}
 )");
   EXPECT_EQ(config.self_drain.action, SelfDrainAction::kDrain);
   const RouteConfig& route = config.listeners[0].virtual_hosts[0].routes[0];
@@ -313,11 +314,11 @@ clusters:
   EXPECT_EQ(a.hash_on, (HashOn{HashOn::Kind::kCookie, "user"}));
   EXPECT_EQ(a.session_cookie->max_age, std::chrono::hours(1));
   EXPECT_EQ(a.health_check->kind, HealthCheckKind::kGrpc);
-  EXPECT_THAT(a.health_check->statuses, testing::ElementsAre("200", "300-399"));
   EXPECT_EQ(a.outlier.consecutive_5xx, 4u);
   EXPECT_EQ(a.slow_start.window, std::chrono::seconds(30));
   EXPECT_FALSE(a.dns);
   EXPECT_EQ(config.clusters[1].dns->name, "b.test:80");
+  EXPECT_THAT(config.clusters[1].health_check->statuses, testing::ElementsAre("200", "300-399"));
   EXPECT_EQ(config.clusters[1].tls->server_name, "b.test") << "whom the name leads to";
 }
 
