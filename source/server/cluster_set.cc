@@ -93,6 +93,13 @@ void ClusterSet::SetHealth(std::string_view cluster, std::string_view address,
   }
 }
 
+void ClusterSet::KnowHealth(std::string_view cluster, std::string_view address,
+                            const EndpointHealth& health) {
+  for (const auto& entry : present_) {
+    if (entry->cluster->config().name == cluster) entry->cluster->KnowHealth(address, health);
+  }
+}
+
 void ClusterSet::Learn(std::string_view cluster, const EndpointNews& news) {
   for (const auto& entry : present_) {
     if (entry->cluster->config().name == cluster) entry->cluster->Learn(news);

@@ -33,7 +33,9 @@ void Worker::Use(WorkerUpdate configuration) {
   all_generations_.push_back(std::make_unique<WorkerGeneration>(
       configuration.snapshot, clusters_.Use(*configuration.snapshot), [this] { ReapLater(); }));
   generations_.Add();
-  for (const HealthFinding& finding : configuration.health) SetHealth(finding);
+  for (const HealthFinding& finding : configuration.health) {
+    clusters_.KnowHealth(finding.cluster, finding.address, finding.health);
+  }
   WorkerGeneration& next = *all_generations_.back();
   RequestLog* const log = UseLog(configuration);
   std::vector<std::unique_ptr<ListeningPort>> before = std::exchange(ports_, {});
