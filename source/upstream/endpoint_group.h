@@ -22,7 +22,7 @@ class EndpointPool;
 
 // How far a request may go for an endpoint that it was not sent to before.
 enum class PickReach : uint8_t {
-  kLevel,   // another one of the same level, or the same again
+  kLevel,    // another one of the same level, or the same again
   kChecked,  // any but those whose health check fails, even one that is set aside
   kAny,      // those too: they may have come back, what has just failed has not
 };
