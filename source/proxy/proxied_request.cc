@@ -213,8 +213,9 @@ void ProxiedRequest::OnRequestTrailers(const HeaderList& trailers) {
 void ProxiedRequest::HoldRequest() {
   if (!has_body_ || request_ended_) return;
   stream_->PauseRequest();
+  if (timeout_.active()) return;
   untaken_at_last_look_ = upstream_ == nullptr ? SIZE_MAX : upstream_->untaken_bytes();
-  if (!timeout_.active()) AwaitResponse();
+  AwaitResponse();
 }
 
 // The time is the client's again.
