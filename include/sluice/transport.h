@@ -108,6 +108,11 @@ class Transport : public Deferred {
   virtual void PauseReading() = 0;
   virtual void ResumeReading() = 0;
 
+  // From now on a reset by the peer is told at once, also while reading is paused and after OnEof;
+  // what the peer sent before it, and was not delivered, is lost. For a peer whose words are worth
+  // nothing once it is gone: a client.
+  virtual void WatchForReset() {}
+
   // True when the peer has sent data or an end that was not delivered yet: the last look before an
   // idle connection is half-closed or reused. One system call.
   virtual bool HasUnreadInput() = 0;

@@ -58,6 +58,9 @@ class ClientStream {
   virtual void SendBody(std::string_view bytes, bool end_stream) = 0;
   virtual void SendTrailers(const HeaderList& trailers) = 0;
   virtual bool congested() const = 0;
+  // What of the request the upstream has not taken, as far as that can be seen: whether one that
+  // reads slowly reads at all.
+  virtual size_t untaken_bytes() const = 0;
   virtual void PauseResponse() = 0;
   virtual void ResumeResponse() = 0;
 

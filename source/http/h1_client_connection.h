@@ -47,6 +47,7 @@ class H1ClientConnection final : public ClientConnection,
   void SendBody(std::string_view bytes, bool end_stream) override;
   void SendTrailers(const HeaderList& trailers) override;
   bool congested() const override { return transport_->congested(); }
+  size_t untaken_bytes() const override { return transport_->untaken_bytes(); }
   void PauseResponse() override;
   void ResumeResponse() override;
   void SetReceiver(ResponseReceiver& receiver) override { receiver_ = &receiver; }

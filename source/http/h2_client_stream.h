@@ -24,6 +24,7 @@ class H2ClientStream final : public ClientStream, public H2Stream, public ListHo
   void SendBody(std::string_view bytes, bool end_stream) override;
   void SendTrailers(const HeaderList& trailers) override;
   bool congested() const override;
+  size_t untaken_bytes() const override { return queued_bytes(); }
   void PauseResponse() override;
   void ResumeResponse() override;
   void SetReceiver(ResponseReceiver& receiver) override { receiver_ = &receiver; }

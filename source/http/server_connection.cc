@@ -45,6 +45,7 @@ void ServerConnection::Start() {
   }
   SpeakHttp1();
   sniffing_ = transport_->ready() && options().http2_enabled;
+  transport_->WatchForReset();
   transport_->SetEvents(this);
 }
 

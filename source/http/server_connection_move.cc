@@ -98,6 +98,7 @@ void ServerConnection::Resume() {
   adopted_ = false;
   state_ = State::kOpen;
   timer_.Stop();
+  transport_->WatchForReset();
   transport_->SetEvents(this);
   codec_->Thaw();
   if (sniffing_ && !options().http2_enabled) EndSniffing();

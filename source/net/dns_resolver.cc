@@ -374,7 +374,7 @@ void DnsResolver::OnSocketState(int fd, bool read, bool write) {
   }
   auto& socket = sockets_[fd];
   if (socket == nullptr) socket = std::make_unique<Socket>(*this, fd);
-  socket->Want({read, write});
+  socket->Want({.read = read, .write = write});
 }
 
 void DnsResolver::OnTimer() { Process(ARES_SOCKET_BAD, ARES_SOCKET_BAD); }

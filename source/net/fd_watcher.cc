@@ -20,7 +20,10 @@ FdWatcher::~FdWatcher() {
 void FdWatcher::Want(Readiness interest) {
   if (interest == wanted_) return;
   wanted_ = interest;
-  const int events = (interest.read ? UV_READABLE : 0) | (interest.write ? UV_WRITABLE : 0);
+  int events = (interest.read ? UV_READABLE : 0) | (interest.write ? UV_WRITABLE : 0);
+  // The kernel tells errors to everybody who waits for anything (epoll_ctl(2), EPOLLERR); urgent
+  // data is what hardly ever comes.
+  if (events == 0 && interest.error && !hung_up_) events = UV_PRIORITIZED;
   if (events == 0) {
     uv_poll_stop(&handle_->poll);
   } else {
@@ -36,10 +39,17 @@ void FdWatcher::OnPoll(uv_poll_t* poll, int status, int events) {
     // libuv stops watching a descriptor in error (EPOLLERR). Both sides are told, so that what was
     // received before the error is still read; a new interest may be set by them.
     self->wanted_ = {};
-    self->events_.OnReady({true, true});
+    self->events_.OnReady({.read = true, .write = true});
     return;
   }
-  self->events_.OnReady({(events & UV_READABLE) != 0, (events & UV_WRITABLE) != 0});
+  if ((events & UV_PRIORITIZED) != 0) {
+    self->hung_up_ = true;
+    self->Want({});
+    self->events_.OnReady({.read = true, .write = true});
+    return;
+  }
+  self->events_.OnReady(
+      {.read = (events & UV_READABLE) != 0, .write = (events & UV_WRITABLE) != 0});
 }
 
 }  // namespace sluice

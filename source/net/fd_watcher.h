@@ -8,11 +8,12 @@
 
 namespace sluice {
 
-// Which kinds of readiness. An error or hang-up of the descriptor is told as both: the read or
-// write that follows finds out what it is.
+// Which kinds of readiness. An error or hang-up of the descriptor is told as reading and writing:
+// the call that follows finds out what it is.
 struct Readiness {
   bool read = false;
   bool write = false;
+  bool error = false;  // an error alone, where neither of the others is wanted
   bool operator==(const Readiness&) const = default;
 };
 
@@ -48,6 +49,7 @@ class FdWatcher {
   FdEvents& events_;
   Handle* handle_;
   Readiness wanted_;
+  bool hung_up_ = false;  // or something else that would be told as an error for ever
 };
 
 }  // namespace sluice

@@ -124,6 +124,11 @@ void SocketTransport::ResumeReading() {
   UpdateInterest();
 }
 
+void SocketTransport::WatchForReset() {
+  tells_reset_ = true;
+  UpdateInterest();
+}
+
 bool SocketTransport::HasUnreadInput() {
   if (closed()) return true;
   char byte;
@@ -210,7 +215,8 @@ void SocketTransport::Fail(int error) {
 void SocketTransport::UpdateInterest() {
   if (!watcher_) return;
   watcher_->Want({.read = !reading_paused_ && read_side_ == Side::kOpen && !frozen_,
-                  .write = output_ && output_->waiting() && write_error_ == 0 && !frozen_});
+                  .write = output_ && output_->waiting() && write_error_ == 0 && !frozen_,
+                  .error = tells_reset_ && !frozen_});
 }
 
 }  // namespace sluice

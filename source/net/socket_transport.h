@@ -31,6 +31,7 @@ class SocketTransport final : public Transport, private FdEvents, private Flusha
   void Reset() override;
   void PauseReading() override;
   void ResumeReading() override;
+  void WatchForReset() override;
   bool HasUnreadInput() override;
   std::optional<FrozenTransport> Freeze() override;
   void Thaw() override;
@@ -67,6 +68,7 @@ class SocketTransport final : public Transport, private FdEvents, private Flusha
   Side write_side_ = Side::kOpen;
   Promise promise_ = Promise::kNothing;
   bool reading_paused_ = false;
+  bool tells_reset_ = false;
   bool frozen_ = false;
 };
 

@@ -56,6 +56,7 @@ class TlsTransport final : public Transport, private TransportEvents, private Fl
   void Reset() override;
   void PauseReading() override;
   void ResumeReading() override;
+  void WatchForReset() override { inner_->WatchForReset(); }
   bool HasUnreadInput() override;
   std::string PeerAddress() const override { return inner_->PeerAddress(); }
   std::string LocalAddress() const override { return inner_->LocalAddress(); }

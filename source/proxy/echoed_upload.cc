@@ -20,7 +20,14 @@ EchoedUpload::~EchoedUpload() { Stop(); }
 
 void EchoedUpload::Stop() {
   told_ = true;
+  Leave();
+}
+
+// What is left of it may outlive the cluster.
+void EchoedUpload::Leave() {
   if (exchange_ != nullptr) std::exchange(exchange_, nullptr)->Cancel();
+  lease_.Release();
+  pool_.Reset();
 }
 
 void EchoedUpload::Pause() {
@@ -73,7 +80,7 @@ void EchoedUpload::Settle() {
   if (told_ || !held_.empty() || (missing_ > 0 && exchange_ != nullptr)) return;
   told_ = true;
   // The upstream has no need of the rest of a request that it will not carry out.
-  if (exchange_ != nullptr) std::exchange(exchange_, nullptr)->Cancel();
+  Leave();
   missing_ == 0 ? owner_.OnEchoOver() : owner_.OnEchoFailed();
 }
 

@@ -55,12 +55,13 @@ class EchoedUpload final : public Deferred, private ResponseReceiver {
   void OnUpstreamFailure(const UpstreamFailure&) override;
 
   void Settle();
+  void Leave();
 
   Loop& loop_;
   Owner& owner_;
   ClientStream* exchange_;  // null: it has ended
-  const Hold<Held> pool_;
-  const Cluster::Lease lease_;
+  Hold<Held> pool_;         // until it is over, as the lease
+  Cluster::Lease lease_;
   ByteQueue held_;  // came while paused, of what was already read
   uint64_t missing_;
   bool paused_ = true;

@@ -79,6 +79,7 @@ void MirroredRequest::SendBody(std::string_view bytes, bool end_stream) {
 }
 
 void MirroredRequest::OnResponseHead(ResponseHead& head, bool end_stream) {
+  lease_.ReportAnswer();
   // A tunnel is nothing to be mirrored.
   if (head.status == 101) {
     Finish();
@@ -106,12 +107,15 @@ void MirroredRequest::Finish() {
   around_.over();
 }
 
+// What is left of it may outlive the cluster.
 void MirroredRequest::Leave() {
   state_ = State::kOver;
   StopWaiting();
   timeout_.Stop();
   lease_.Release();
   if (upstream_ != nullptr) std::exchange(upstream_, nullptr)->Cancel();
+  pool_.Reset();
+  generation_.Reset();
 }
 
 }  // namespace sluice

@@ -23,8 +23,8 @@ namespace sluice {
 
 class MirroredRequest final : private ConnectionWaiter, private ResponseReceiver {
  public:
-  // Of a copy of `head`. Loop and cluster must outlive
-  // it; `generation`, which both live in, is held.
+  // Of a copy of `head`. The loop must outlive it; `generation`, in which the cluster lives, is
+  // held.
   struct Surroundings {
     Loop& loop;
     Cluster& cluster;
@@ -67,7 +67,7 @@ class MirroredRequest final : private ConnectionWaiter, private ResponseReceiver
   void Leave();
 
   const Surroundings around_;
-  const Hold<Generation> generation_;
+  Hold<Generation> generation_;  // until it is over
   Hold<Held> pool_;
   Cluster::Lease lease_;
   RequestHead head_;

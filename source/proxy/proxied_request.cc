@@ -43,7 +43,8 @@ void ProxiedRequest::Start(ServerStream& stream, const Route& route, Cluster& cl
   upstream_authority_ = std::exchange(head.authority, client_authority);
   Mirror(end_stream);
 
-  retries_.Begin(route.retries(), cluster, IsIdempotent(head.method) && head.upgrade.empty());
+  retries_.Begin(route.retries(), cluster, IsIdempotent(head.method) && head.upgrade.empty(),
+                 grpc_);
   kept_.Begin(route.retries().config().body_bytes);
   if (end_stream || connects()) AwaitResponse();
   // What may become one: Upgrade offers a list, of which the upstream chooses.
@@ -61,7 +62,7 @@ void ProxiedRequest::Start(ServerStream& stream, const Route& route, Cluster& cl
   }
   state_ = State::kWaiting;
   stream.record().waiting_for = "delay of a fault";
-  if (has_body_) stream.PauseRequest();
+  HoldRequest();
   wait_.Set(proxy_.loop().Now() + delay);
 }
 
@@ -95,6 +96,8 @@ void ProxiedRequest::Connect() {
   state_ = State::kConnecting;
   stream_->record().waiting_for = "connection to the upstream";
   pick_.not_these = retries_.tried();
+  pick_.reach = retries_.reach();
+  const EndpointPool* const before = pick_.not_these.empty() ? nullptr : pick_.not_these.back();
   lease_.Release();
   auto lease = cluster_->Pick(pick_);
   if (!lease) {
@@ -105,12 +108,14 @@ void ProxiedRequest::Connect() {
   retries_.OnTried(lease_.pool());
   RequestRecord& record = stream_->record();
   if (record.endpoint_holder.get() != &lease_.pool()) {
-    const Hold<Held> before = std::exchange(record.endpoint_holder, Hold<Held>(&lease_.pool()));
+    const Hold<Held> kept = std::exchange(record.endpoint_holder, Hold<Held>(&lease_.pool()));
     const std::string_view left = std::exchange(record.endpoint, lease_.pool().address());
     if (left != record.endpoint) proxy_.parts().OnEndpointLeft(left);
   }
-  if (has_body_) stream_->PauseRequest();
-  lease_.pool().Acquire(*this, {.fresh = fresh_, .checked = !retries_.idempotent()});
+  HoldRequest();
+  // What one endpoint did to an idle connection says nothing of those to another.
+  const bool fresh = fresh_ && &lease_.pool() == before;
+  lease_.pool().Acquire(*this, {.fresh = fresh, .checked = !retries_.idempotent()});
 }
 
 void ProxiedRequest::OnConnection(ClientConnection& connection, EndpointPool&, bool reused) {
@@ -142,7 +147,12 @@ void ProxiedRequest::OnConnection(ClientConnection& connection, EndpointPool&, b
 // What came from the client before there was an attempt, or in those before; and then the rest.
 void ProxiedRequest::SendClientsRest() {
   SendKept(route_->retries().ever());
-  if (!request_ended_ && !upstream_->congested()) stream_->ResumeRequest();
+  if (request_ended_) return;
+  if (upstream_->congested()) {
+    HoldRequest();
+  } else {
+    LetRequestGoOn();
+  }
 }
 
 void ProxiedRequest::SendKept(bool keep) {
@@ -183,7 +193,7 @@ void ProxiedRequest::OnRequestBody(std::string_view bytes, bool end_stream) {
   if (state_ == State::kTunnel && end_stream && response_ended_) {
     ExchangeOver();
   } else if (!end_stream && upstream_->congested()) {
-    stream_->PauseRequest();
+    HoldRequest();
   }
 }
 
@@ -191,11 +201,27 @@ void ProxiedRequest::OnRequestTrailers(const HeaderList& trailers) {
   if (mirror_ != nullptr) FeedMirror({}, true);
   EndOfRequest();
   const bool waits = state_ != State::kExchanging || echo_ != nullptr;
-  if (waits || kept_.whole()) kept_.AddTrailers(trailers, stream_->request().arena);
+  kept_.AddTrailers(trailers, stream_->request().arena);
   if (waits) return;
   end_sent_ = true;
   LimitTry();
   upstream_->SendTrailers(trailers);
+}
+
+// There is no upstream that takes more of it at present. That lasts no longer than a response may
+// take: otherwise it could for ever, since the client is not read meanwhile.
+void ProxiedRequest::HoldRequest() {
+  if (!has_body_ || request_ended_) return;
+  stream_->PauseRequest();
+  if (timeout_.active()) return;
+  untaken_at_last_look_ = upstream_ == nullptr ? SIZE_MAX : upstream_->untaken_bytes();
+  AwaitResponse();
+}
+
+// The time is the client's again.
+void ProxiedRequest::LetRequestGoOn() {
+  if (!connects()) timeout_.Stop();
+  stream_->ResumeRequest();
 }
 
 void ProxiedRequest::EndOfRequest() {
@@ -220,7 +246,8 @@ void ProxiedRequest::OnReset(StreamEnd) { Done(); }
 
 // A client that was told to go on is not told again by the next upstream.
 void ProxiedRequest::OnInformational(const ResponseHead& head) {
-  if (head.status != 100 || stream_->record().attempts == 1) stream_->SendInformational(head);
+  if (head.status == 100 && std::exchange(told_to_continue_, true)) return;
+  stream_->SendInformational(head);
 }
 
 void ProxiedRequest::OnResponseHead(ResponseHead& head, bool end_stream) {
@@ -285,7 +312,7 @@ void ProxiedRequest::OnRequestWritable() {
   if (echo_ != nullptr) {
     echo_->Resume();
   } else if (!request_ended_) {
-    stream_->ResumeRequest();
+    LetRequestGoOn();
   }
 }
 
@@ -314,6 +341,13 @@ void ProxiedRequest::OnTimeout() {
   if (stream_->congested()) {  // it is the client that holds the upstream back, under its own limit
     timeout_.Set(proxy_.loop().Now() + route_->timeout());
     return;
+  }
+  if (!request_ended_ && upstream_ != nullptr) {  // one that reads slowly does read
+    const size_t untaken = upstream_->untaken_bytes();
+    if (untaken < std::exchange(untaken_at_last_look_, untaken)) {
+      timeout_.Set(proxy_.loop().Now() + route_->timeout());
+      return;
+    }
   }
   if (state_ == State::kExchanging) lease_.Report(Outcome::kGatewayFailure);
   Fail(kRouteTimeout);
@@ -355,7 +389,7 @@ void ProxiedRequest::Done() {
   early_end_ = {};
   grpc_ = may_be_silent_ = told_ = false;
   has_body_ = request_ended_ = response_ended_ = on_reused_ = end_sent_ = fresh_ = false;
-  may_go_again_ = false;
+  may_go_again_ = told_to_continue_ = false;
   ClientStream* const upstream = std::exchange(upstream_, nullptr);
   if (websocket_ != nullptr) {
     websocket_->Stop();

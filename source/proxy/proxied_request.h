@@ -124,6 +124,9 @@ class ProxiedRequest final : public RequestReceiver,
     const RequestHead& head = stream_->request();
     return head.method == Method::kConnect || !head.upgrade.empty();
   }
+  bool UpstreamHasAll() const;
+  void HoldRequest();
+  void LetRequestGoOn();
   void EndOfRequest();
   void AwaitResponse();
   void RestartTimeout();
@@ -143,7 +146,7 @@ class ProxiedRequest final : public RequestReceiver,
   Cluster* cluster_ = nullptr;
   Cluster::Lease lease_;
   ClientStream* upstream_ = nullptr;  // in kExchanging and kTunnel
-  Timer timeout_;                     // how long the upstream may be silent
+  Timer timeout_;                     // how long the upstream may be silent, or not read
   Timer deadline_;                    // of a gRPC request that has one: its end, whatever happens
   Timer wait_;                        // in kWaiting
   Timer try_timeout_;                 // of this attempt, once the upstream has the whole request
@@ -152,6 +155,7 @@ class ProxiedRequest final : public RequestReceiver,
   std::shared_ptr<MirroredRequest> mirror_;  // while it wants more of the body
   std::unique_ptr<EchoedUpload> echo_;       // what comes before anything from the client
   uint64_t sent_bytes_ = 0;                  // of the body, in this attempt
+  size_t untaken_at_last_look_ = 0;          // of the request, by the upstream that holds it back
   PickRequest pick_;
   std::unique_ptr<WebSocketTunnel> websocket_;
   EarlyEnd early_end_;
@@ -167,9 +171,10 @@ class ProxiedRequest final : public RequestReceiver,
   bool request_ended_ = false;
   bool response_ended_ = false;  // of a tunnel: its upstream direction
   bool on_reused_ = false;
-  bool may_go_again_ = false;  // even when the upstream has all of it
-  bool end_sent_ = false;      // the upstream has the whole request
-  bool fresh_ = false;         // the next attempt wants a connection that nobody has used
+  bool may_go_again_ = false;      // even when the upstream has all of it
+  bool end_sent_ = false;          // the upstream has the end of the request
+  bool told_to_continue_ = false;  // the client, by 100
+  bool fresh_ = false;             // the next attempt wants a connection that nobody has used
 };
 
 }  // namespace sluice

@@ -30,8 +30,15 @@ TimePoint ProxiedRequest::LastMoment() const {
 std::optional<Duration> ProxiedRequest::MayRetry(RetryCause cause, Duration retry_after) {
   if (stream_->record().status != 0) return std::nullopt;
   const Duration time_left = LastMoment() - proxy_.loop().Now();
-  return retries_.Next({cause, kept_.whole(), end_sent_, time_left, retry_after},
+  return retries_.Next({cause, kept_.whole(), UpstreamHasAll(), time_left, retry_after},
                        proxy_.loop().random());
+}
+
+// With the last byte that was announced the upstream has the request, whatever comes behind it (RFC
+// 9112 6.2).
+bool ProxiedRequest::UpstreamHasAll() const {
+  const auto& length = stream_->request().content_length;
+  return end_sent_ || (length && sent_bytes_ >= *length);
 }
 
 // True when the request goes again, or has even failed again. The attempt before is over.
@@ -52,7 +59,7 @@ void ProxiedRequest::GoAgain(RetryCause cause, Duration wait) {
   lease_.Release();
   state_ = State::kWaiting;
   stream_->record().waiting_for = "backoff before a retry";
-  if (has_body_) stream_->PauseRequest();
+  HoldRequest();
   wait_.Set(proxy_.loop().Now() + wait);
 }
 
@@ -76,7 +83,7 @@ bool ProxiedRequest::RetryAfter(const UpstreamFailure& failure) {
   const bool lost = failure.kind == Kind::kReset && on_reused_ && !failure.response_begun;
   const bool blames = !lost && failure.kind != Kind::kRefused && state_ != State::kTunnel;
   if (blames) lease_.Report(Outcome::kGatewayFailure);
-  if (failure.response_begun && end_sent_) return false;
+  if (failure.response_begun && UpstreamHasAll()) return false;
   switch (failure.kind) {
     case Kind::kRefused:
       return Retry(RetryCause::kRefused);
@@ -163,6 +170,7 @@ void ProxiedRequest::TakeBack(bool end_stream) {
 }
 
 void ProxiedRequest::OnEcho(std::string_view bytes) {
+  RestartTimeout();
   SendBody(bytes, false);
   if (upstream_ != nullptr && upstream_->congested()) echo_->Pause();
 }

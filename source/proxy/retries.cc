@@ -5,16 +5,42 @@
 
 namespace sluice {
 
-void Retries::Begin(const RetryPolicy& policy, Cluster& cluster, bool idempotent) {
+namespace {
+
+// An idle connection that has died, and a refusal, say nothing against an endpoint; after an answer
+// one that answers is wanted; the others say that it is not there.
+PickReach ReachAfter(RetryCause cause) {
+  switch (cause) {
+    case RetryCause::kLost:
+    case RetryCause::kRefused:
+      return PickReach::kLevel;
+    case RetryCause::kStatus:
+    case RetryCause::kGrpcStatus:
+    case RetryCause::kPartialPost:
+      return PickReach::kChecked;
+    case RetryCause::kConnectFailure:
+    case RetryCause::kReset:
+    case RetryCause::kTryTimeout:
+      return PickReach::kAny;
+  }
+  return PickReach::kAny;
+}
+
+}  // namespace
+
+void Retries::Begin(const RetryPolicy& policy, Cluster& cluster, bool idempotent, bool grpc) {
   policy_ = &policy;
+  grpc_ = grpc;
   cluster_ = &cluster;
   idempotent_ = idempotent || policy.config().any_method;
 }
 
 bool Retries::Allows(const Attempt& attempt) const {
   const RetryConfig& config = policy_->config();
-  // What the upstream gives back need not be here.
-  if (!attempt.whole && attempt.cause != RetryCause::kPartialPost) return false;
+  // What the upstream gives back need not be here, nor what was not sent.
+  const bool needs_all =
+      attempt.cause != RetryCause::kPartialPost && attempt.cause != RetryCause::kConnectFailure;
+  if (needs_all && !attempt.whole) return false;
   switch (attempt.cause) {
     case RetryCause::kConnectFailure:
       return config.connect_failure;
@@ -23,8 +49,9 @@ bool Retries::Allows(const Attempt& attempt) const {
     case RetryCause::kLost:
     case RetryCause::kReset:
     case RetryCause::kTryTimeout:
-      // Who lacks the end of a request cannot have carried it out.
-      return (config.reset && idempotent_) || (config.uploads && !attempt.end_sent);
+      // Who lacks the end of a request cannot have carried it out, unless it is a call of gRPC:
+      // there each message counts.
+      return (config.reset && idempotent_) || (config.uploads && !attempt.end_sent && !grpc_);
     case RetryCause::kStatus:
       return idempotent_;
     // Every call of gRPC is a POST: which may be made twice the route alone can say, by its list.
@@ -36,6 +63,7 @@ bool Retries::Allows(const Attempt& attempt) const {
 }
 
 std::optional<Duration> Retries::Next(const Attempt& attempt, Random& random) {
+  reach_ = ReachAfter(attempt.cause);
   if (!policy_->ever() || !Allows(attempt) || attempt.time_left <= Duration::zero()) {
     return std::nullopt;
   }
@@ -55,7 +83,7 @@ std::optional<Duration> Retries::Next(const Attempt& attempt, Random& random) {
 }
 
 Duration Retries::WaitBefore(uint32_t number, const Attempt& attempt, Random& random) const {
-  const bool elsewhere = cluster_->HasUntried(tried_);
+  const bool elsewhere = cluster_->HasOther({.not_these = tried_, .reach = reach_});
   // An idle connection dies without its endpoint having to be ill.
   const bool at_once = number == 1 && (elsewhere || attempt.cause == RetryCause::kLost) &&
                        attempt.cause <= RetryCause::kRefused;
@@ -74,7 +102,8 @@ void Retries::End() {
   if (std::exchange(in_budget_, false)) cluster_->EndRetry();
   tried_.clear();
   retries_ = 0;
-  idempotent_ = refused_ = false;
+  reach_ = PickReach::kLevel;
+  idempotent_ = grpc_ = refused_ = false;
 }
 
 }  // namespace sluice

@@ -17,11 +17,13 @@ namespace sluice {
 class Retries {
  public:
   // Both must outlive the request.
-  void Begin(const RetryPolicy& policy, Cluster& cluster, bool idempotent);
+  void Begin(const RetryPolicy& policy, Cluster& cluster, bool idempotent, bool grpc);
 
   // The request was given to this endpoint.
   void OnTried(const EndpointPool& pool) { tried_.push_back(&pool); }
   std::span<const EndpointPool* const> tried() const { return tried_; }
+  // How far the next attempt may go for another endpoint, by how the last one ended.
+  PickReach reach() const { return reach_; }
 
   // May be sent twice without doing harm.
   bool idempotent() const { return idempotent_; }
@@ -50,7 +52,9 @@ class Retries {
   Cluster* cluster_ = nullptr;
   std::vector<const EndpointPool*> tried_;
   uint32_t retries_ = 0;
+  PickReach reach_ = PickReach::kLevel;
   bool idempotent_ = false;
+  bool grpc_ = false;
   bool refused_ = false;  // or given back once, which costs nothing
   bool in_budget_ = false;
 };

@@ -93,15 +93,10 @@ void ClusterSet::SetHealth(std::string_view cluster, std::string_view address,
   }
 }
 
-void ClusterSet::RecallHealth(std::string_view cluster, std::string_view address,
-                              const EndpointHealth& health) {
+void ClusterSet::KnowHealth(std::string_view cluster, std::string_view address,
+                            const EndpointHealth& health) {
   for (const auto& entry : present_) {
-    if (entry->cluster->config().name != cluster) continue;
-    const auto& endpoints = entry->cluster->endpoints();
-    const bool is_news = std::any_of(endpoints.begin(), endpoints.end(), [&](const auto& endpoint) {
-      return endpoint->config.address == address && endpoint->health != health;
-    });
-    if (is_news) entry->cluster->SetHealth(address, health);
+    if (entry->cluster->config().name == cluster) entry->cluster->KnowHealth(address, health);
   }
 }
 

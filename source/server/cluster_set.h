@@ -42,9 +42,7 @@ class ClusterSet {
   void SetEndpointDrained(std::string_view address, bool drained);
 
   void SetHealth(std::string_view cluster, std::string_view address, const EndpointHealth& health);
-  // For endpoints that are new: what is known to one already is no news, and ends no drain of it.
-  void RecallHealth(std::string_view cluster, std::string_view address,
-                    const EndpointHealth& health);
+  void KnowHealth(std::string_view cluster, std::string_view address, const EndpointHealth& health);
   void Learn(std::string_view cluster, const EndpointNews& news);
   void ForEach(const std::function<void(const Cluster&)>& visit) const;
 

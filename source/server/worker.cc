@@ -34,7 +34,7 @@ void Worker::Use(WorkerUpdate configuration) {
       configuration.snapshot, clusters_.Use(*configuration.snapshot), [this] { ReapLater(); }));
   generations_.Add();
   for (const HealthFinding& finding : configuration.health) {
-    clusters_.RecallHealth(finding.cluster, finding.address, finding.health);
+    clusters_.KnowHealth(finding.cluster, finding.address, finding.health);
   }
   WorkerGeneration& next = *all_generations_.back();
   RequestLog* const log = UseLog(configuration);

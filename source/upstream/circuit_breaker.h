@@ -17,6 +17,9 @@ class CircuitBreaker {
   explicit CircuitBreaker(const CircuitBreakerConfig& config) : config_(config) {}
 
   bool connections_full() const { return Full(connections, config_.connections); }
+  bool connections_beyond() const {
+    return connections_full() && connections > config_.connections;
+  }
   bool pending_full() const { return Full(pending, config_.pending); }
   bool requests_full() const { return Full(requests, config_.requests); }
 

@@ -61,13 +61,20 @@ std::unique_ptr<Endpoint> Cluster::Add(const EndpointConfig& config) {
   return endpoint;
 }
 
-void Cluster::Remove(std::unique_ptr<Endpoint> endpoint) {
-  endpoint->place = Endpoint::kRemoved;
-  endpoint->pool->Retire([this] {
-    if (freed_) freed_();
-  });
-  removed_.push_back(std::move(endpoint));
-  removed_.back()->kept.Reset();
+// First they are all among the removed: what closes on one may make room for who waits on another.
+void Cluster::Remove(std::vector<std::unique_ptr<Endpoint>> gone) {
+  const size_t before = removed_.size();
+  for (auto& endpoint : gone) {
+    if (endpoint == nullptr) continue;
+    endpoint->place = Endpoint::kRemoved;
+    removed_.push_back(std::move(endpoint));
+  }
+  for (size_t i = before; i < removed_.size(); ++i) {
+    removed_[i]->pool->Retire([this] {
+      if (freed_) freed_();
+    });
+    removed_[i]->kept.Reset();
+  }
 }
 
 void Cluster::SetEndpoints(const std::vector<EndpointConfig>& endpoints) {
@@ -78,7 +85,7 @@ void Cluster::SetEndpoints(const std::vector<EndpointConfig>& endpoints) {
     });
     if (same == endpoints_.end()) {
       now.push_back(Add(config));
-      now.back()->warms_up_until = loop_.Now() + config_.slow_start.window;
+      now.back()->was_good = false;  // so that it warms up once it can
     } else {
       (*same)->config = config;
       now.push_back(std::move(*same));
@@ -87,9 +94,7 @@ void Cluster::SetEndpoints(const std::vector<EndpointConfig>& endpoints) {
   std::vector<std::unique_ptr<Endpoint>> gone = std::exchange(endpoints_, std::move(now));
   config_.endpoints = endpoints;
   levels_.Build(endpoints_, loop_.Now());
-  for (auto& endpoint : gone) {
-    if (endpoint != nullptr) Remove(std::move(endpoint));
-  }
+  Remove(std::move(gone));
   Update();
 }
 
@@ -102,7 +107,7 @@ void Cluster::Abandon() {
   std::vector<std::unique_ptr<Endpoint>> gone;
   gone.swap(endpoints_);
   levels_.Build(endpoints_, loop_.Now());
-  for (auto& endpoint : gone) Remove(std::move(endpoint));
+  Remove(std::move(gone));
 }
 
 bool Cluster::Reap() {
@@ -201,20 +206,37 @@ void Cluster::SetDrained(bool drained) {
 
 void Cluster::SetHealth(std::string_view address, const EndpointHealth& health) {
   Endpoint* const endpoint = Find(address);
+  // A check that has passed since then knows better than what it said of itself before.
+  if (endpoint != nullptr && health.healthy && !health.draining) endpoint->draining_until = {};
+  KnowHealth(address, health);
+}
+
+void Cluster::KnowHealth(std::string_view address, const EndpointHealth& health) {
+  Endpoint* const endpoint = Find(address);
   if (endpoint == nullptr) return;
   endpoint->health = health;
-  // A check that has passed since then knows better than what it said of itself before.
-  if (health.healthy && !health.draining) endpoint->draining_until = {};
   Update();
 }
 
 void Cluster::Learn(const EndpointNews& news) {
   Endpoint* const endpoint = Find(news.address);
   if (endpoint == nullptr) return;
-  TimePoint& until = news.kind == EndpointNews::Kind::kDraining ? endpoint->draining_until
-                                                                : endpoint->outlier.ejected_until;
-  until = std::max(until, news.until);
+  if (news.kind == EndpointNews::Kind::kDraining) {
+    endpoint->draining_until = std::max(endpoint->draining_until, news.until);
+  } else {
+    LearnEjection(endpoint->outlier, news);
+  }
   Update();
+}
+
+// So that it stays away longer each time, whichever worker finds it out.
+void Cluster::LearnEjection(OutlierRecord& record, const EndpointNews& news) {
+  const TimePoint now = loop_.Now();
+  const bool known = record.ejected_until > now;
+  if (!known && !outliers_.MayEject(EjectedAt(now), endpoints_.size())) return;
+  record.ejected_until = std::max(record.ejected_until, news.until);
+  record.ejections = std::max(record.ejections, news.ejections);
+  if (!interval_.active()) interval_.Set(now + config_.outlier.interval);
 }
 
 void Cluster::Tell(const EndpointNews& news) {
@@ -249,14 +271,17 @@ void Cluster::OnOutcome(Endpoint& endpoint, Outcome outcome) {
 void Cluster::Eject(Endpoint& endpoint, std::string_view reason) {
   const TimePoint now = loop_.Now();
   if (endpoint.outlier.ejected_until > now) return;
-  const auto ejected = static_cast<size_t>(
-      std::count_if(endpoints_.begin(), endpoints_.end(),
-                    [=](const auto& other) { return other->outlier.ejected_until > now; }));
-  if (!outliers_.Eject(endpoint.outlier, now, ejected, endpoints_.size())) return;
+  if (!outliers_.Eject(endpoint.outlier, now, EjectedAt(now), endpoints_.size())) return;
   metrics_.ejections.Add();
   Tell({EndpointNews::Kind::kEjected, endpoint.config.address, endpoint.outlier.ejected_until,
-        reason});
+        reason, endpoint.outlier.ejections});
   Update();
+}
+
+size_t Cluster::EjectedAt(TimePoint now) const {
+  return static_cast<size_t>(
+      std::count_if(endpoints_.begin(), endpoints_.end(),
+                    [=](const auto& endpoint) { return endpoint->outlier.ejected_until > now; }));
 }
 
 void Cluster::OnIntervalOver() {
@@ -279,10 +304,11 @@ void Cluster::Update() {
   TimePoint next = kNever;
   for (const auto& endpoint : endpoints_) {
     const bool good = endpoint->Takes(EndpointTier::kGood, now);
-    if (good && !std::exchange(endpoint->was_good, good)) {
+    if (good && !endpoint->was_good) {
       endpoint->warms_up_until = now + config_.slow_start.window;
     }
-    endpoint->was_good = good;
+    // What nobody has looked at has not come back when it turns out to be well.
+    if (endpoint->state(now) != EndpointState::kUnchecked) endpoint->was_good = good;
     next = std::min(next, endpoint->NextChange(now));
     if (endpoint->warms_up_until > now) {
       next = std::min(next, now + std::max(kMinStep, config_.slow_start.window / kWarmUpSteps));
@@ -314,18 +340,31 @@ void Cluster::OnGoaway(EndpointPool& pool) {
   if (endpoint != nullptr && config_.upstream_drain.goaway) OnDrain(*endpoint, "goaway");
 }
 
-void Cluster::OnStarved(EndpointPool& pool) {
+bool Cluster::MakeRoomFor(EndpointPool& pool) {
   for (const auto* some : {&endpoints_, &removed_}) {
     for (const auto& endpoint : *some) {
-      if (endpoint->pool.get() != &pool && endpoint->pool->CloseOneIdle()) return;
+      if (endpoint->pool.get() != &pool && endpoint->pool->CloseOneIdle()) return true;
     }
   }
+  return false;
 }
 
-void Cluster::OnRoomForConnection() {
+bool Cluster::OthersLackConnections(const EndpointPool& pool) const {
   for (const auto* some : {&endpoints_, &removed_}) {
-    for (const auto& endpoint : *some) endpoint->pool->StartAttempts();
+    for (const auto& endpoint : *some) {
+      if (endpoint->pool.get() != &pool && endpoint->pool->LacksConnections()) return true;
+    }
   }
+  return false;
+}
+
+// Each time another endpoint comes first.
+void Cluster::OnRoomForConnection() {
+  for (const auto& endpoint : removed_) endpoint->pool->StartAttempts();
+  const size_t count = endpoints_.size();
+  if (count == 0) return;
+  const size_t first = ++first_served_ % count;
+  for (size_t i = 0; i < count; ++i) endpoints_[(first + i) % count]->pool->StartAttempts();
 }
 
 }  // namespace sluice

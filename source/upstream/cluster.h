@@ -15,7 +15,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -44,6 +43,7 @@ struct EndpointNews {
   std::string address;
   TimePoint until{};
   std::string_view reason;  // a constant: "response_header", "goaway", "consecutive_5xx"
+  uint32_t ejections = 0;   // how many times in all, of kEjected
 };
 
 class ClusterObserver {
@@ -93,8 +93,12 @@ class Cluster final : private EndpointPoolOwner {
     // What came of the request: once for each time it was sent. Failures to connect the cluster
     // knows from the pool.
     void Report(Outcome outcome) {
-      if (waits_since_ != kNever) cluster_->OnAnswer(*this);
+      ReportAnswer();
       cluster_->OnOutcome(*endpoint_, outcome);
+    }
+    // An answer has come that says nothing of the endpoint.
+    void ReportAnswer() {
+      if (waits_since_ != kNever) cluster_->OnAnswer(*this);
     }
     // A response says that the endpoint is about to go.
     void ReportDrain() { cluster_->OnDrain(*endpoint_, "response_header"); }
@@ -111,10 +115,8 @@ class Cluster final : private EndpointPoolOwner {
   // too many requests are in flight, and with kOverload when they wait for too long.
   tl::expected<Lease, ConnectFailure> Pick(const PickRequest& request);
 
-  // Whether Pick would find an endpoint that was not tried, in whatever state it is.
-  bool HasUntried(std::span<const EndpointPool* const> tried) const {
-    return levels_.HasUntried(tried);
-  }
+  // Whether Pick would find an endpoint that is not one of `request.not_these`.
+  bool HasOther(const PickRequest& request) const { return levels_.HasOther(request); }
 
   // The endpoint of that address; an empty lease when there is none, or it is drained.
   Lease PickAddress(std::string_view address);
@@ -129,8 +131,10 @@ class Cluster final : private EndpointPoolOwner {
   void SetEndpointDrained(std::string_view address, bool drained);
   void SetDrained(bool drained);
 
-  // What health checks say. An address that is not there is none of our business.
+  // What a health check has found just now, and what they have found before, for a cluster or an
+  // endpoint that is new. An address that is not there is none of our business.
   void SetHealth(std::string_view address, const EndpointHealth& health);
+  void KnowHealth(std::string_view address, const EndpointHealth& health);
   // What the requests of another worker have found out.
   void Learn(const EndpointNews& news);
   void SetObserver(ClusterObserver* observer) { observer_ = observer; }
@@ -164,14 +168,17 @@ class Cluster final : private EndpointPoolOwner {
   // EndpointPoolOwner
   void OnAttemptOver(EndpointPool& pool, bool connected) override;
   void OnGoaway(EndpointPool& pool) override;
-  void OnStarved(EndpointPool& pool) override;
+  bool MakeRoomFor(EndpointPool& pool) override;
+  bool OthersLackConnections(const EndpointPool& pool) const override;
   void OnRoomForConnection() override;
 
   std::unique_ptr<Endpoint> Add(const EndpointConfig& endpoint);
-  void Remove(std::unique_ptr<Endpoint> endpoint);
+  void Remove(std::vector<std::unique_ptr<Endpoint>> gone);
   Lease Take(Endpoint& endpoint);
   void OnAnswer(Lease& lease);
   void Leave(const Lease& lease);
+  void LearnEjection(OutlierRecord& record, const EndpointNews& news);
+  size_t EjectedAt(TimePoint now) const;
   Endpoint* Find(const EndpointPool& pool) const;
   Endpoint* Find(std::string_view address) const;
   void OnOutcome(Endpoint& endpoint, Outcome outcome);
@@ -203,6 +210,7 @@ class Cluster final : private EndpointPoolOwner {
   Timer changes_;                     // the state of an endpoint changes by itself
   Timer interval_;                    // of success rates; runs while there is something to judge
   bool drained_ = false;
+  size_t first_served_ = 0;  // by room for a connection
 };
 
 }  // namespace sluice

@@ -20,11 +20,19 @@ namespace sluice {
 class Endpoint;
 class EndpointPool;
 
+// How far a request may go for an endpoint that it was not sent to before.
+enum class PickReach : uint8_t {
+  kLevel,    // another one of the same level, or the same again
+  kChecked,  // any but those whose health check fails, even one that is set aside
+  kAny,      // those too: they may have come back, what has just failed has not
+};
+
 // What of a request has a say in which endpoint it gets.
 struct PickRequest {
   std::optional<uint64_t> hash = {};     // of what the cluster hashes
   std::optional<uint64_t> session = {};  // the identity of the endpoint it was on before
-  std::span<const EndpointPool* const> not_these = {};  // only if there is no other
+  std::span<const EndpointPool* const> not_these = {};  // only if there is no other within reach
+  PickReach reach = PickReach::kLevel;
 };
 
 class EndpointGroup {

@@ -10,7 +10,8 @@ namespace {
 
 constexpr uint64_t kOverprovisioning = 140;  // percent
 
-bool WasTried(const Endpoint& endpoint, std::span<const EndpointPool* const> tried) {
+bool WasTried(const Endpoint& endpoint, const PickRequest& request) {
+  const auto& tried = request.not_these;
   return std::find(tried.begin(), tried.end(), endpoint.pool.get()) != tried.end();
 }
 
@@ -82,8 +83,9 @@ void EndpointLevels::Share(EndpointTier tier, TimePoint now) {
       total += endpoint->config.weight;
       if (load.usable) usable += endpoint->config.weight;
     }
+    // However little those bear that are left: it is more than those that are not.
     const uint64_t bears =
-        total == 0 ? 0 : std::min<uint64_t>(100, kOverprovisioning * usable / total);
+        usable == 0 ? 0 : std::clamp<uint64_t>(kOverprovisioning * usable / total, 1, 100);
     level->share = static_cast<uint32_t>(std::min<uint64_t>(bears, 100 - total_share_));
     total_share_ += level->share;
   }
@@ -99,7 +101,8 @@ Endpoint* EndpointLevels::Pick(const PickRequest& request, Random& random) {
   // All were tried: rather one of which that is some time ago than the last.
   const auto& tried = request.not_these;
   if (tried.size() > 1) {
-    const PickRequest again{.hash = request.hash, .not_these = tried.last(1)};
+    const PickRequest again{
+        .hash = request.hash, .not_these = tried.last(1), .reach = request.reach};
     if (Endpoint* const endpoint = PickUntried(*drawn, again, random)) return endpoint;
   }
   return tried.empty() ? nullptr : drawn->group.Pick({.hash = request.hash}, random);
@@ -107,22 +110,21 @@ Endpoint* EndpointLevels::Pick(const PickRequest& request, Random& random) {
 
 Endpoint* EndpointLevels::PickUntried(Level& drawn, const PickRequest& request, Random& random) {
   if (Endpoint* const endpoint = drawn.group.Pick(request, random)) return endpoint;
-  // Rather one of another level, even one that gets nothing otherwise, than the same again.
+  if (request.reach == PickReach::kLevel) return nullptr;
   for (const auto& level : levels_) {
     if (level.get() == &drawn) continue;
     if (Endpoint* const endpoint = level->group.Pick(request, random)) return endpoint;
   }
-  return request.not_these.empty() ? nullptr : BestUntried(request, random);
+  return BestUntried(request, random);
 }
 
-// One that is set aside, or drains, may have come back since; what was just tried has not. Of those
-// that are in the best state, any.
+// Of those that are in the best state, any.
 Endpoint* EndpointLevels::BestUntried(const PickRequest& request, Random& random) const {
   Endpoint* best = nullptr;
   uint64_t equals = 0;
   for (const auto& level : levels_) {
     for (Endpoint* const endpoint : level->group.endpoints()) {
-      if (!MayBeTried(*endpoint, request.not_these)) continue;
+      if (!MayBeTried(*endpoint, request)) continue;
       const EndpointState state = endpoint->state(refreshed_at_);
       if (best != nullptr && state < best->state(refreshed_at_)) continue;
       if (best != nullptr && state > best->state(refreshed_at_)) equals = 0;
@@ -132,16 +134,20 @@ Endpoint* EndpointLevels::BestUntried(const PickRequest& request, Random& random
   return best;
 }
 
-bool EndpointLevels::MayBeTried(const Endpoint& endpoint,
-                                std::span<const EndpointPool* const> tried) const {
-  return endpoint.Takes(EndpointTier::kAny, refreshed_at_) && endpoint.config.weight > 0 &&
-         !WasTried(endpoint, tried);
+bool EndpointLevels::MayBeTried(const Endpoint& endpoint, const PickRequest& request) const {
+  if (endpoint.config.weight == 0 || WasTried(endpoint, request)) return false;
+  if (endpoint.Takes(tier_, refreshed_at_)) return true;
+  const bool checked = endpoint.health.known && endpoint.health.healthy;
+  const bool within =
+      request.reach == PickReach::kAny || (request.reach == PickReach::kChecked && checked);
+  return within && endpoint.Takes(EndpointTier::kAny, refreshed_at_);
 }
 
-bool EndpointLevels::HasUntried(std::span<const EndpointPool* const> tried) const {
+bool EndpointLevels::HasOther(const PickRequest& request) const {
   for (const auto& level : levels_) {
+    if (request.reach == PickReach::kLevel && level->share == 0) continue;
     for (const Endpoint* endpoint : level->group.endpoints()) {
-      if (MayBeTried(*endpoint, tried)) return true;
+      if (MayBeTried(*endpoint, request)) return true;
     }
   }
   return false;
@@ -162,7 +168,7 @@ Endpoint* EndpointLevels::FindSession(const PickRequest& request) const {
     for (Endpoint* endpoint : level->group.endpoints()) {
       if (endpoint->identity != request.session) continue;
       const bool usable = level->group.load(endpoint->place).usable;
-      return usable && !WasTried(*endpoint, request.not_these) ? endpoint : nullptr;
+      return usable && !WasTried(*endpoint, request) ? endpoint : nullptr;
     }
   }
   return nullptr;

@@ -36,8 +36,8 @@ class EndpointLevels {
   // Null when no endpoint may be used at all.
   Endpoint* Pick(const PickRequest& request, Random& random);
 
-  // Whether there is one that was not tried and may be, in whatever state it is.
-  bool HasUntried(std::span<const EndpointPool* const> tried) const;
+  // Whether there is one that is not one of `request.not_these`, within its reach.
+  bool HasOther(const PickRequest& request) const;
 
   // How far down the present choice goes.
   EndpointTier tier() const { return tier_; }
@@ -51,7 +51,7 @@ class EndpointLevels {
 
   uint32_t RankOf(const Endpoint& endpoint) const;
   uint32_t WeightFactor(const Endpoint& endpoint, TimePoint now) const;
-  bool MayBeTried(const Endpoint& endpoint, std::span<const EndpointPool* const> tried) const;
+  bool MayBeTried(const Endpoint& endpoint, const PickRequest& request) const;
   void Share(EndpointTier tier, TimePoint now);
   Level* Draw(const PickRequest& request, Random& random);
   Endpoint* PickUntried(Level& drawn, const PickRequest& request, Random& random);

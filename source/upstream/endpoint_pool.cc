@@ -131,7 +131,9 @@ EndpointPool::~EndpointPool() {
 // ---- requests
 
 void EndpointPool::Acquire(ConnectionWaiter& waiter, ConnectionNeeds needs) {
-  if (Connection* const usable = needs.fresh ? nullptr : FindUsable(needs)) {
+  // Where no fresh one can be made, any has to do.
+  const bool fresh = needs.fresh && !(AtLimit() && attempt_count_ == 0);
+  if (Connection* const usable = fresh ? nullptr : FindUsable(needs)) {
     Hand(*usable, waiter);
     Settle(*usable);
     return;
@@ -237,11 +239,19 @@ void EndpointPool::SetIdle(Connection& connection) {
   if (connection.state == State::kIdle) return;
   Move(connection, State::kIdle);
   connection.idle_since = loop_.Now();
-  if (idle_count_ > config_.max_idle) {
+  if (NeededElsewhere()) {
+    connection.get().Close();
+  } else if (idle_count_ > config_.max_idle) {
     idle_.front()->get().Close();
   } else if (!idle_timer_.active() && config_.idle_timeout != Duration::zero()) {
     idle_timer_.Set(loop_.Now() + config_.idle_timeout);
   }
+}
+
+// An idle connection must not keep the others from those that they need.
+bool EndpointPool::NeededElsewhere() const {
+  if (breaker_ == nullptr || !breaker_->connections_full()) return false;
+  return breaker_->connections_beyond() || owner_->OthersLackConnections(*this);
 }
 
 // It takes no request any more. A shared one may live on for as long as its longest exchange, and
@@ -316,10 +326,17 @@ uint32_t EndpointPool::RequestsPerConnection() const {
   return multiplexes_ ? http2_.streams_per_connection : 1;
 }
 
-bool EndpointPool::AtLimit() const {
-  if (breaker_ != nullptr && breaker_->connections_full()) return true;
+bool EndpointPool::AtOwnLimit() const {
   return config_.max_connections != 0 &&
          connection_count_ + attempt_count_ >= config_.max_connections;
+}
+
+bool EndpointPool::AtLimit() const {
+  return AtOwnLimit() || (breaker_ != nullptr && breaker_->connections_full());
+}
+
+bool EndpointPool::LacksConnections() const {
+  return uint64_t{attempt_count_} * RequestsPerConnection() < waiting_ && !AtOwnLimit();
 }
 
 void EndpointPool::CountConnection(int change) {
@@ -332,14 +349,19 @@ void EndpointPool::CountConnection(int change) {
 // As many as those who wait can fill, as far as the limit allows; the others wait for one that is
 // there already.
 void EndpointPool::StartAttempts() {
-  while (uint64_t{attempt_count_} * RequestsPerConnection() < waiting_ && !AtLimit()) {
+  while (LacksConnections() && FindRoom()) {
     ++attempt_count_;
     CountConnection(1);
     attempts_.PushBack(new Attempt(*this));
   }
-  const bool starved = breaker_ != nullptr && waiting_ > 0 && breaker_->connections_full() &&
-                       connections_.empty() && attempts_.empty();
-  if (starved) owner_->OnStarved(*this);
+}
+
+// What is closed for it may have made room for others who need it, too.
+bool EndpointPool::FindRoom() {
+  while (breaker_ != nullptr && breaker_->connections_full()) {
+    if (!owner_->MakeRoomFor(*this)) return connection_count_ + attempt_count_ == 0;
+  }
+  return LacksConnections();
 }
 
 void EndpointPool::OnConnected(Attempt& attempt, std::unique_ptr<Transport> transport) {
@@ -376,7 +398,6 @@ ClientStream& EndpointPool::Adopt(std::unique_ptr<Transport> transport, Response
 
 void EndpointPool::OnAttemptFailed(Attempt& attempt, ConnectFailure failure) {
   --attempt_count_;
-  CountConnection(-1);
   delete &attempt;
   if (owner_ != nullptr) owner_->OnAttemptOver(*this, false);
   (failure == ConnectFailure::kTimeout ? metrics_.connect_timeouts : metrics_.connect_failures)
@@ -388,6 +409,7 @@ void EndpointPool::OnAttemptFailed(Attempt& attempt, ConnectFailure failure) {
     waiter->StopWaiting();
     waiter->OnNoConnection(failure);
   }
+  CountConnection(-1);  // not before: nobody else is to connect for those
   StartAttempts();
   TellIfFree();
 }

@@ -77,10 +77,12 @@ class EndpointPoolOwner {
   virtual void OnAttemptOver(EndpointPool& pool, bool connected) = 0;
   // The upstream said by GOAWAY, without an error, that a connection shall end.
   virtual void OnGoaway(EndpointPool& pool) = 0;
-  // The limit on connections of the cluster keeps the pool from opening its first one, and they may
-  // all be idle elsewhere. StartAttempts is due when one of those has closed.
-  virtual void OnStarved(EndpointPool& pool) = 0;
-  // A connection has closed while the limit was reached.
+  // The limit on connections of the cluster is reached: closes an idle one of another pool. False
+  // when there is none.
+  virtual bool MakeRoomFor(EndpointPool& pool) = 0;
+  // Whether another pool lacks connections.
+  virtual bool OthersLackConnections(const EndpointPool& pool) const = 0;
+  // A connection has closed while the limit was reached: StartAttempts is due for all.
   virtual void OnRoomForConnection() = 0;
 
  protected:
@@ -114,8 +116,12 @@ class EndpointPool final : public Held {
   // Closes what has been idle for longest; false when nothing is.
   bool CloseOneIdle();
 
-  // Opens connections for those who wait, as far as the limits allow.
+  // Opens connections for those who wait, as far as the limits allow. Of the cluster's limit one is
+  // always allowed, as the first: where all others are in use, waiting for them could last for
+  // ever.
   void StartAttempts();
+  // More wait than the attempts under way can carry, and our own limit allows another.
+  bool LacksConnections() const;
 
   // While draining, a connection is closed as soon as nothing is in flight on it.
   void SetDraining(bool draining);
@@ -152,6 +158,7 @@ class EndpointPool final : public Held {
   void Settle(Connection& connection);
   void Move(Connection& connection, State to);
   void SetIdle(Connection& connection);
+  bool NeededElsewhere() const;
   void Retire(Connection& connection);
   void OnAvailable(Connection& connection);
   void OnDraining(Connection& connection);
@@ -160,7 +167,9 @@ class EndpointPool final : public Held {
   void OnIdleTimer();
 
   uint32_t RequestsPerConnection() const;
+  bool AtOwnLimit() const;
   bool AtLimit() const;
+  bool FindRoom();
   void CountConnection(int change);
   void OnConnected(Attempt& attempt, std::unique_ptr<Transport> transport);
   void OnAttemptFailed(Attempt& attempt, ConnectFailure failure);

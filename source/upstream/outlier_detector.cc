@@ -77,10 +77,13 @@ std::vector<size_t> OutlierDetector::FindOutliers(std::span<OutlierRecord* const
   return outliers;
 }
 
-bool OutlierDetector::Eject(OutlierRecord& record, TimePoint now, size_t ejected, size_t all) {
+bool OutlierDetector::MayEject(size_t ejected, size_t all) const {
   if (config_.max_ejected_percent == 0 || all < 2) return false;
-  const size_t most = std::max<size_t>(1, all * config_.max_ejected_percent / 100);
-  if (ejected >= most) return false;
+  return ejected < std::max<size_t>(1, all * config_.max_ejected_percent / 100);
+}
+
+bool OutlierDetector::Eject(OutlierRecord& record, TimePoint now, size_t ejected, size_t all) {
+  if (!MayEject(ejected, all)) return false;
   constexpr uint32_t kMostCounted = 1'000'000;
   record.ejections = std::min(record.ejections + 1, kMostCounted);
   // Whatever the base is, it does not overflow.

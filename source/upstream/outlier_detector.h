@@ -55,8 +55,11 @@ class OutlierDetector {
   // otherwise an ejection shorter than the interval would always be forgotten before the next.
   std::vector<size_t> Judge(std::span<OutlierRecord* const> records, TimePoint now);
 
-  // Sets an endpoint aside, if no more than the percentage allowed are then, of which at least one
-  // is; never the only endpoint there is. `ejected`: how many are now, of `all`.
+  // Whether one more may be set aside, when so many are now: not the only endpoint there is, and no
+  // more than the percentage allowed, of which at least one always is.
+  bool MayEject(size_t ejected, size_t all) const;
+
+  // Sets an endpoint aside, if that may be.
   bool Eject(OutlierRecord& record, TimePoint now, size_t ejected, size_t all);
 
   // Whether intervals mean anything: there are rates to compare, or ejections to forget.

@@ -1,7 +1,10 @@
 #include "upstream/ring_hash_balancer.h"
 
 #include <algorithm>
+#include <bit>
+#include <numeric>
 #include <tuple>
+#include <utility>
 
 #include "base/hash.h"
 #include "upstream/weighted_draw.h"
@@ -10,11 +13,11 @@ namespace sluice {
 namespace {
 
 // Of an endpoint of weight 1, whoever the others are: if it depended on them, requests would move
-// between those that stay when one goes. The shares of equal ones differ by some 4%.
-constexpr uint64_t kPoints = 512;
+// between those that stay when one goes. The shares of equal ones differ by some 6%.
+constexpr uint64_t kPoints = 256;
 // Over all of them. Beyond this they have half as many, a quarter, and so on: a change across one
 // of these borders moves about half of the requests, so they lie far apart.
-constexpr uint64_t kMaxRing = 262'144;
+constexpr uint64_t kMaxRing = 131'072;
 
 // How far along the ring somebody else is looked for. Beyond that so few are left that any will do.
 constexpr size_t kMaxWalk = 1024;
@@ -34,11 +37,29 @@ void RingHashBalancer::Build(std::span<const EndpointLoad> endpoints) {
       ring_.push_back({MixBits(endpoint.identity + MixBits(i + 1)), static_cast<uint32_t>(place)});
     }
   }
+  Sort(endpoints);
+}
+
+// A worker does this between two requests, so it should not take long: the upper bits of a point
+// say almost where it belongs, since all places are equally likely.
+void RingHashBalancer::Sort(std::span<const EndpointLoad> endpoints) {
+  const int bits = std::bit_width(ring_.size());
+  const auto bucket = [=](const Point& point) { return point.at >> (64 - bits); };
+  std::vector<uint32_t> begins((size_t{1} << bits) + 1);
+  for (const Point& point : ring_) ++begins[bucket(point) + 1];
+  std::partial_sum(begins.begin(), begins.end(), begins.begin());
+  std::vector<Point> sorted(ring_.size());
+  std::vector<uint32_t> next(begins.begin(), begins.end() - 1);
+  for (const Point& point : ring_) sorted[next[bucket(point)]++] = point;
   // Points at the same place belong to the same endpoint in every process.
-  std::sort(ring_.begin(), ring_.end(), [&](const Point& a, const Point& b) {
+  const auto before = [&](const Point& a, const Point& b) {
     return std::tie(a.at, endpoints[a.place].identity) <
            std::tie(b.at, endpoints[b.place].identity);
-  });
+  };
+  for (size_t i = 0; i + 1 < begins.size(); ++i) {
+    std::sort(sorted.begin() + begins[i], sorted.begin() + begins[i + 1], before);
+  }
+  ring_ = std::move(sorted);
 }
 
 std::optional<size_t> RingHashBalancer::Pick(std::span<const EndpointLoad> endpoints,

@@ -23,6 +23,7 @@ class RingHashBalancer final : public LoadBalancer {
     uint32_t place;  // of its owner
   };
   void Build(std::span<const EndpointLoad> endpoints);
+  void Sort(std::span<const EndpointLoad> endpoints);
 
   std::vector<Point> ring_;  // in order
 };

@@ -34,11 +34,11 @@ void WaitLimiter::LookAtWindow(TimePoint now) {
   const Duration waited = std::exchange(waited_, {});
   if (answers > 0) {
     mean_wait_ = waited / static_cast<int64_t>(answers);
-  } else if (waiting_ > 0) {
+  } else if (waiting_ > config_.admit_always) {
     mean_wait_ += length;
   } else {
     mean_wait_ = {};
-    return;  // nobody was there: that is no rate
+    return;  // next to nobody was there, or only long polls: that is no rate
   }
   rates_[next_rate_++ % kWindows] = static_cast<double>(answers) / Seconds(length).count();
 }

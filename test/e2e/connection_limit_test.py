@@ -75,24 +75,42 @@ class ConnectionLimitTest(BreakerTest):
         self.assert_answered(first + waiting)
         self.assertEqual(2, app.connections)
 
-    def two_endpoints(self, **cluster):
-        """With one connection between them, which carries a request; the next one waits for the
-        other endpoint. What releases the first, and both clients."""
+    def test_each_endpoint_may_have_one(self):
         origins = [self.origin(), self.origin()]
-        released = threading.Event()
+        holds = [origin.hold("/slow") for origin in origins]
+        self.serve(*origins, connections=1)
+        first, second = self.send(), self.send()
+        for hold in holds:
+            hold.wait_arrived()
+        self.wait_counts(connections=2, waiting=0)
+        for hold in holds:
+            hold.release()
+        self.assert_answered(first + second)
+        self.wait_counts(connections=1)
 
-        def answer(exchange):
-            released.wait(20)
-            exchange.reply()
-        for origin in origins:
-            origin.on("/slow", answer)
-        self.serve(*origins, connections=1, cluster=cluster)
+    def two_endpoints(self, **cluster):
+        """With one connection each, which carries a request; a third request waits for the endpoint
+        that has the first. What releases the first and the second, and all three clients."""
+        origins = [self.origin(), self.origin()]
+        holds = [origin.hold("/slow") for origin in origins]
+        self.serve(*origins, connections=2, cluster=cluster)
         first = self.send()
-        wait_until(lambda: sum(len(origin.seen("/slow")) for origin in origins) == 1, "it came")
-        second = self.send("/next")
-        self.wait_counts(waiting=1, connections=1)
-        self.assertEqual([0, 1], sorted(origin.connections for origin in origins))
-        return released, first, second
+        wait_until(lambda: any(origin.seen("/slow") for origin in origins), "it came")
+        if origins[1].seen("/slow"):
+            holds.reverse()
+        second = self.send()
+        holds[1].wait_arrived()
+        third = self.send("/next")
+        self.wait_counts(waiting=1, connections=2)
+        return holds, first, second, third
+
+    def assert_room_is_made(self, holds, first, second, third):
+        holds[1].release()
+        self.assert_answered(second + third)
+        self.assertTrue(first[0].is_quiet())
+        holds[0].release()
+        self.assert_answered(first)
+        self.assertEqual((3, 0), (self.sent(), self.overflows()))
 
     def test_an_idle_connection_elsewhere_makes_room(self):
         origins = [self.origin(), self.origin()]
@@ -104,16 +122,10 @@ class ConnectionLimitTest(BreakerTest):
         self.assertEqual(1, self.cluster()["connections"])
 
     def test_one_that_becomes_idle_elsewhere_makes_room(self):
-        released, first, second = self.two_endpoints()
-        released.set()
-        self.assert_answered(first + second)
-        self.assertEqual((2, 0), (self.sent(), self.overflows()))
+        self.assert_room_is_made(*self.two_endpoints())
 
     def test_one_that_closes_elsewhere_makes_room(self):
-        released, first, second = self.two_endpoints(max_requests_per_connection=1)
-        released.set()
-        self.assert_answered(first + second)
-        self.assertEqual((2, 0), (self.sent(), self.overflows()))
+        self.assert_room_is_made(*self.two_endpoints(max_requests_per_connection=1))
 
     def test_attempts_that_fail_make_room_and_are_made_once(self):
         app = self.origin()

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <ctime>
 #include <functional>
 #include <memory>
 #include <string>
@@ -176,6 +177,83 @@ TEST_F(SocketTransportTest, ReadsTheLastWordsOfAPeerThatHasReset) {
   });
   EXPECT_EQ(owner_.data, "413");
   EXPECT_TRUE(owner_.error == ECONNRESET || owner_.error == EPIPE) << owner_.error;
+}
+
+// ---- a peer that resets while nobody reads
+
+class ResetWatchTest : public SocketTransportTest {
+ protected:
+  void ResetByPeer() {
+    const linger abort{.l_onoff = 1, .l_linger = 0};
+    setsockopt(peer_.get(), SOL_SOCKET, SO_LINGER, &abort, sizeof(abort));
+    peer_.Close();
+  }
+  // Long enough for whatever the kernel has to tell.
+  void RunFor(Duration span) {
+    Timer end(loop_.timers(), Delegate::Bind<&ResetWatchTest::OnTimer>(this));
+    loop_.Post([&] { end.Set(loop_.Now() + span); });
+    loop_.Run();
+  }
+  void OnTimer() { loop_.Stop(); }
+};
+
+TEST_F(ResetWatchTest, IsToldWhilePaused) {
+  ASSERT_EQ(send(peer_.get(), "unread", 6, 0), 6);
+  owner_.on_error = Stop();
+  Run([&] {
+    transport_->SetEvents(&owner_);
+    transport_->WatchForReset();
+    transport_->PauseReading();
+    loop_.Post([&] { ResetByPeer(); });
+  });
+  EXPECT_EQ(owner_.error, ECONNRESET);
+  EXPECT_EQ(owner_.data, "");
+}
+
+TEST_F(ResetWatchTest, IsToldAfterTheEnd) {
+  shutdown(peer_.get(), SHUT_WR);
+  owner_.on_eof = [&] { loop_.Post([&] { ResetByPeer(); }); };
+  owner_.on_error = Stop();
+  Run([&] {
+    transport_->SetEvents(&owner_);
+    transport_->WatchForReset();
+  });
+  EXPECT_TRUE(owner_.eof);
+  EXPECT_EQ(owner_.error, EPIPE) << "what Linux says of one that had ended";
+}
+
+// What an upstream said before it went is still to be read.
+TEST_F(ResetWatchTest, IsNotToldUnlessItIsWatchedFor) {
+  ASSERT_EQ(send(peer_.get(), "last words", 10, 0), 10);
+  loop_.Post([&] {
+    transport_->SetEvents(&owner_);
+    transport_->PauseReading();
+    ResetByPeer();
+  });
+  RunFor(std::chrono::milliseconds(50));
+  EXPECT_EQ(owner_.error, 0);
+  owner_.on_error = Stop();
+  Run([&] { transport_->ResumeReading(); });
+  EXPECT_EQ(owner_.data, "last words");
+  EXPECT_EQ(owner_.error, ECONNRESET);
+}
+
+// Whoever only ends its side, or sends urgent data, is neither gone nor told of again and again.
+TEST_F(ResetWatchTest, AnEndOrUrgentDataIsNone) {
+  loop_.Post([&] {
+    transport_->SetEvents(&owner_);
+    transport_->WatchForReset();
+    transport_->PauseReading();
+    send(peer_.get(), "!", 1, MSG_OOB);
+    shutdown(peer_.get(), SHUT_WR);
+  });
+  const std::clock_t before = std::clock();
+  RunFor(std::chrono::milliseconds(200));
+  EXPECT_LT(std::clock() - before, CLOCKS_PER_SEC / 10) << "spins";
+  EXPECT_EQ(owner_.error, 0);
+  owner_.on_eof = Stop();
+  Run([&] { transport_->ResumeReading(); });
+  EXPECT_TRUE(owner_.eof);
 }
 
 TEST_F(SocketTransportTest, ResetIsSeenAsAnErrorByThePeer) {

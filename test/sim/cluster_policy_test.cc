@@ -1,5 +1,5 @@
 // Which endpoint a request goes to, and which requests do not go anywhere: priorities, zones,
-// sessions, ejection, endpoints that drain or warm up, limits, mirrors and faults. The whole proxy
+// sessions, ejection, endpoints that drain or warm up, mirrors and faults. The whole proxy
 // before upstreams that do as they are told, on simulated time.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -11,8 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "support/proxy_sim.h"
-#include "support/script_origin.h"
+#include "support/cluster_sim.h"
 
 namespace sluice {
 namespace {
@@ -22,70 +21,7 @@ using std::chrono::seconds;
 using testing::ElementsAre;
 using Connection = ScriptOrigin::Connection;
 
-class ClusterPolicyTest : public ::testing::Test {
- protected:
-  void Start(std::vector<EndpointConfig> endpoints) {
-    options.edit = [this, endpoints](Config& config) {
-      ClusterConfig& cluster = config.clusters[0];
-      cluster.endpoints = endpoints;
-      RouteConfig& route = config.listeners[0].virtual_hosts[0].routes[0];
-      if (edit) edit(cluster, route);
-      if (route.mirror) {
-        ClusterConfig mirror;
-        mirror.name = route.mirror->cluster;
-        mirror.endpoints = {{"mirror", 1}};
-        config.clusters.push_back(mirror);
-      }
-    };
-    sim = std::make_unique<ProxySim>(1, options);
-    for (const EndpointConfig& endpoint : endpoints) Add(endpoint.address);
-    client = sim->Connect();
-  }
-  void Add(const std::string& address) {
-    origins[address] = std::make_unique<ScriptOrigin>(sim->loop, sim->network, address);
-  }
-  void TearDown() override {
-    client.reset();
-    if (sim != nullptr) sim->loop.RunFor(seconds(60));
-    origins.clear();
-  }
-
-  ScriptOrigin& At(const std::string& address) { return *origins.at(address); }
-  int Ask(const std::string& fields = {}) {
-    const size_t before = client->answered();
-    client->Request("GET", "/x", fields);
-    if (!sim->Until([&] { return client->answered() > before || client->ended(); })) return 0;
-    if (client->answered() == before) return 0;
-    return client->responses().back().status;
-  }
-  // So many requests, and how many of them each upstream got.
-  std::map<std::string, size_t> Spread(int count, const std::string& fields = {}) {
-    std::map<std::string, size_t> before;
-    for (const auto& [address, origin] : origins) before[address] = origin->messages();
-    for (int i = 0; i < count; ++i) EXPECT_EQ(Ask(fields), 200);
-    std::map<std::string, size_t> got;
-    for (const auto& [address, origin] : origins) {
-      got[address] = origin->messages() - before[address];
-    }
-    return got;
-  }
-  EndpointState StateOf(size_t place) {
-    return sim->cluster().endpoints()[place]->state(sim->loop.Now());
-  }
-  void SetHealth(const std::string& address, bool healthy) {
-    sim->loop.Dispatch([&] {
-      sim->cluster().SetHealth(address, {.healthy = healthy, .draining = false, .known = true});
-    });
-  }
-
-  ProxySimOptions options;
-  std::function<void(ClusterConfig&, RouteConfig&)> edit;
-  std::unique_ptr<ProxySim> sim;
-  std::map<std::string, std::unique_ptr<ScriptOrigin>> origins;
-  std::unique_ptr<SimClient> client;
-};
-
-const std::vector<EndpointConfig> kTwo = {{"a", 1}, {"b", 1}};
+class ClusterPolicyTest : public ClusterSim {};
 
 // ---- priorities, zones, panic
 
@@ -325,132 +261,73 @@ TEST_F(ClusterPolicyTest, AnEndpointThatComesBackGetsItsShareLittleByLittle) {
   EXPECT_EQ(StateOf(0), EndpointState::kUsable);
 }
 
-// ---- limits
+// However light, it is better than those that are dead.
+TEST_F(ClusterPolicyTest, TheLastThatIsWellCarriesAll) {
+  Start({{"a", 1000}, {"b", 1}});
+  SetHealth("a", false);
+  EXPECT_EQ(Spread(50).at("b"), 50u);
+}
 
-TEST_F(ClusterPolicyTest, TheBreakerLimitsRequests) {
-  edit = [](ClusterConfig& cluster, RouteConfig&) { cluster.circuit_breaker.requests = 2; };
+TEST_F(ClusterPolicyTest, NobodyWarmsUpAtTheStart) {
+  edit = [](ClusterConfig& cluster, RouteConfig&) {
+    cluster.health_check.emplace();
+    cluster.slow_start = {.window = seconds(100), .min_percent = 10};
+  };
+  Start({{"a", 1}, {"b", 1}, {"c", 1}});
+  for (const char* address : {"a", "b", "c"}) SetHealth(address, true);
+  for (const auto& [address, count] : Spread(300)) EXPECT_EQ(count, 100u) << address;
+}
+
+TEST_F(ClusterPolicyTest, WhatAppearsWarmsUpFromItsFirstCheckOn) {
+  edit = [](ClusterConfig& cluster, RouteConfig&) {
+    cluster.health_check.emplace();
+    cluster.slow_start = {.window = seconds(100), .min_percent = 10};
+  };
   Start(kTwo);
-  for (auto& [address, origin] : origins) origin->on_message = [](Connection&) {};
-  std::vector<std::unique_ptr<SimClient>> clients;
-  for (int i = 0; i < 2; ++i) {
-    clients.push_back(sim->Connect());
-    clients.back()->Request("GET", "/hold");
-  }
-  sim->loop.RunFor(milliseconds(10));
-  EXPECT_EQ(Ask(), 503);
-  EXPECT_EQ(sim->log.back().record.detail, "pending_overflow");
-  clients.clear();
+  for (const char* address : {"a", "b"}) SetHealth(address, true);
+  Add("c");
+  sim->loop.Dispatch([&] { sim->cluster().SetEndpoints({{"a", 1}, {"b", 1}, {"c", 1}}); });
+  sim->loop.RunFor(seconds(50));
+  EXPECT_EQ(StateOf(2), EndpointState::kUnchecked);
+  SetHealth("c", true);
+  EXPECT_EQ(StateOf(2), EndpointState::kWarmingUp);
+  client = sim->Connect();
+  EXPECT_LT(Spread(210).at("c"), 20u);
 }
 
-TEST_F(ClusterPolicyTest, TheBreakerLimitsThoseWhoWaitForAConnection) {
-  constexpr size_t kPending = 2;
-  edit = [](ClusterConfig& cluster, RouteConfig&) {
-    cluster.circuit_breaker.connections = 1;
-    cluster.circuit_breaker.pending = kPending;
-  };
-  Start({{"a", 1}});
-  Connection* busy = nullptr;
-  At("a").on_message = [&](Connection& connection) { busy = &connection; };
-  client->Request("GET", "/hold");
-  ASSERT_TRUE(sim->Until([&] { return busy != nullptr; }));
-  std::deque<std::unique_ptr<SimClient>> waiting;
-  const auto add = [&] {
-    waiting.push_back(sim->Connect());
-    waiting.back()->Request("GET", "/x");
-    sim->loop.RunFor(milliseconds(10));
-    return waiting.back()->answered() == 0 ? 0 : waiting.back()->responses().back().status;
-  };
-  for (size_t i = 0; i < kPending; ++i) EXPECT_EQ(add(), 0);
-  EXPECT_EQ(add(), 503);
-  EXPECT_EQ(sim->log.back().record.detail, "pending_overflow");
-  sim->loop.Dispatch([&] { waiting.front()->Reset(); });
-  waiting.pop_front();
-  sim->loop.RunFor(milliseconds(10));
-  EXPECT_EQ(add(), 0) << "one has left";
-  At("a").on_message = nullptr;
-  sim->loop.Dispatch([&] { busy->Respond("200 OK"); });
-  for (const size_t served : {size_t{0}, size_t{2}}) {
-    EXPECT_TRUE(sim->Until([&] { return waiting[served]->answered() == 1; }));
-    EXPECT_EQ(waiting[served]->responses().back().status, 200);
-  }
-}
-
-// How well is a matter of wait_limiter_test.cc.
-TEST_F(ClusterPolicyTest, WhatWouldWaitTooLongIsTurnedAway) {
-  edit = [](ClusterConfig& cluster, RouteConfig&) {
-    cluster.circuit_breaker.max_wait = milliseconds(100);
-    cluster.circuit_breaker.admit_always = 2;
-  };
-  Start({{"a", 1}});
-  std::vector<Connection*> held;
-  At("a").on_message = [&](Connection& connection) { held.push_back(&connection); };
-  std::vector<std::unique_ptr<SimClient>> waiting;
-  for (int i = 0; i < 5; ++i) {
-    waiting.push_back(sim->Connect());
-    waiting.back()->Request("GET", "/x");
-  }
-  sim->loop.RunFor(seconds(1));
-  ASSERT_EQ(held.size(), 5u);
-  EXPECT_EQ(Ask(), 503);
-  EXPECT_EQ(sim->log.back().record.detail, "upstream_overload");
-  EXPECT_EQ(sim->Metric("sluice_upstream_overload_total"), 1);
-  // With its head an answer is there, however long the rest takes.
+// A new configuration tells its workers what is known: that is older than what an endpoint has said
+// since.
+TEST_F(ClusterPolicyTest, WhatWasKnownBeforeDoesNotEndADrain) {
+  edit = [](ClusterConfig& cluster, RouteConfig&) { cluster.health_check.emplace(); };
+  Start(kTwo);
+  for (const char* address : {"a", "b"}) SetHealth(address, true);
+  const EndpointHealth well{.healthy = true, .draining = false, .known = true};
   sim->loop.Dispatch([&] {
-    for (Connection* connection : held) {
-      connection->Write("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n");
-    }
+    sim->cluster().Learn({EndpointNews::Kind::kDraining, "a", sim->loop.Now() + seconds(10), "x"});
+    sim->cluster().KnowHealth("a", well);
   });
-  At("a").on_message = nullptr;
-  sim->loop.RunFor(seconds(1));
-  for (int i = 0; i < 10; ++i) EXPECT_EQ(Ask(), 200);
+  EXPECT_EQ(StateOf(0), EndpointState::kDraining);
+  SetHealth("a", true);
+  EXPECT_EQ(StateOf(0), EndpointState::kUsable);
 }
 
-// A request that needs a connection waits for it, if only for a moment.
-TEST_F(ClusterPolicyTest, OneMayWaitWhereOneMayWait) {
-  edit = [](ClusterConfig& cluster, RouteConfig&) { cluster.circuit_breaker.pending = 1; };
+TEST_F(ClusterPolicyTest, WorkersTogetherSetNoMoreAsideThanOneMay) {
+  edit = [](ClusterConfig& cluster, RouteConfig&) { cluster.outlier.max_ejected_percent = 50; };
   Start(kTwo);
-  EXPECT_EQ(Ask(), 200);
-}
-
-// Idle connections elsewhere must not starve an endpoint of its first.
-TEST_F(ClusterPolicyTest, TheBreakerLimitsConnectionsOfAllEndpointsTogether) {
-  edit = [](ClusterConfig& cluster, RouteConfig&) { cluster.circuit_breaker.connections = 1; };
-  Start(kTwo);
-  const auto got = Spread(20);
-  EXPECT_EQ(got.at("a"), 10u);
-  EXPECT_EQ(got.at("b"), 10u);
-  EXPECT_EQ(sim->network.open_at_client("a") + sim->network.open_at_client("b"), 1u);
-}
-
-TEST_F(ClusterPolicyTest, ARateLimitIsExactAndSaysWhen) {
-  edit = [](ClusterConfig&, RouteConfig& route) {
-    route.rate_limit = RateLimitConfig{.requests = 2, .per = seconds(1), .burst = 3};
+  const auto learn = [&](const char* address, int seconds_from_now) {
+    sim->loop.Dispatch([&] {
+      sim->cluster().Learn({EndpointNews::Kind::kEjected, address,
+                            sim->loop.Now() + seconds(seconds_from_now), "x", 3});
+    });
   };
-  Start(kTwo);
-  std::vector<int> statuses;
-  for (int i = 0; i < 5; ++i) statuses.push_back(Ask());
-  EXPECT_THAT(statuses, ElementsAre(200, 200, 200, 429, 429));
-  EXPECT_EQ(client->responses().back().Header("retry-after"), "1");
-  EXPECT_EQ(sim->log.back().record.detail, "rate_limit");
-  sim->loop.RunFor(milliseconds(500));
-  EXPECT_EQ(Ask(), 200);
-  EXPECT_EQ(Ask(), 429);
-}
-
-TEST_F(ClusterPolicyTest, ARouteLimitsWhatIsInFlight) {
-  edit = [](ClusterConfig&, RouteConfig& route) { route.max_in_flight = 1; };
-  Start(kTwo);
-  for (auto& [address, origin] : origins) origin->on_message = [](Connection&) {};
-  auto slow = sim->Connect();
-  slow->Request("GET", "/hold");
-  sim->loop.RunFor(milliseconds(10));
-  EXPECT_EQ(Ask(), 503);
-  EXPECT_EQ(sim->log.back().record.detail, "max_in_flight");
-  slow->Reset();
-  sim->loop.RunFor(milliseconds(10));
-  for (auto& [address, origin] : origins) origin->on_message = nullptr;
-  EXPECT_EQ(Ask(), 200) << "the place was given back";
-  slow.reset();
+  learn("a", 20);
+  learn("b", 30);
+  EXPECT_EQ(StateOf(0), EndpointState::kEjected);
+  EXPECT_EQ(StateOf(1), EndpointState::kUsable);
+  learn("a", 40);
+  sim->loop.RunFor(seconds(30));
+  EXPECT_EQ(StateOf(0), EndpointState::kEjected) << "for longer, as another worker knows";
+  EXPECT_EQ(sim->cluster().endpoints()[0]->outlier.ejections, 3u);
 }
 
 // ---- faults and mirrors

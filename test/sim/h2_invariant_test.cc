@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <iterator>
 #include <map>
 #include <memory>
@@ -17,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "support/environment.h"
 #include "support/proxy_sim.h"
 
 namespace sluice {
@@ -203,11 +203,6 @@ class Scenario {
   std::vector<std::unique_ptr<Visitor>> visitors_;
   std::map<std::string, uint64_t> logged_;
 };
-
-uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? otherwise : std::strtoull(value, nullptr, 10);
-}
 
 void RunSeed(uint64_t seed, Tally& tally) {
   SCOPED_TRACE("replay with SLUICE_SIM_SEED=" + std::to_string(seed));

@@ -9,12 +9,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "support/environment.h"
 #include "support/proxy_sim.h"
 #include "support/sim_visitor.h"
 
@@ -241,11 +241,6 @@ void Scenario::CheckCounts(Tally& tally) {
     if (visitor->client().error() != 0) ++tally["client reset or refused"];
     if (visitor->client().told_to_close()) ++tally["client told to close"];
   }
-}
-
-uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? otherwise : std::strtoull(value, nullptr, 10);
 }
 
 void RunSeed(uint64_t seed, Tally& tally) {

@@ -9,12 +9,12 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "support/environment.h"
 #include "support/event_stream.h"
 #include "support/proxy_sim.h"
 #include "support/sim_stream_origin.h"
@@ -223,11 +223,6 @@ void Scenario::CheckCounts(Tally& tally) {
   EXPECT_EQ(sim_.controller.exit_code() == 0, cut == 0);
   tally["told"] += progress.streams_told;
   tally["left"] += progress.streams_left;
-}
-
-uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? otherwise : std::strtoull(value, nullptr, 10);
 }
 
 void RunSeed(uint64_t seed, Tally& tally) {

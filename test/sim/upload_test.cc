@@ -27,6 +27,7 @@ class UploadTest : public ::testing::Test {
       RouteConfig& route = config.listeners[0].virtual_hosts[0].routes[0];
       route.retries = retries;
       route.timeout = seconds(60);
+      if (edit) edit(config.clusters[0]);
     };
     sim = std::make_unique<ProxySim>(1, options);
     a = std::make_unique<ScriptOrigin>(sim->loop, sim->network, "a");
@@ -92,6 +93,7 @@ class UploadTest : public ::testing::Test {
   ProxySimOptions options;
   RetryConfig retries;
   bool partial_post_replay = true;
+  std::function<void(ClusterConfig&)> edit;
   std::unique_ptr<ProxySim> sim;
   std::unique_ptr<ScriptOrigin> a;
   std::unique_ptr<ScriptOrigin> b;
@@ -305,6 +307,41 @@ TEST_F(UploadTest, ASlowUpstreamHoldsBackWhatComesBack) {
   SendRest();
   EXPECT_EQ(Answer(), 200);
   EXPECT_TRUE(received == body) << received.size() << " bytes of " << body.size();
+}
+
+// Nothing was sent there, and what comes back is still to come.
+TEST_F(UploadTest, WhatComesBackOutlivesAnEndpointThatCannotBeReached) {
+  edit = [](ClusterConfig& cluster) {
+    cluster.endpoints = {
+        {"a", 1}, {.address = "gone", .priority = 1}, {.address = "b", .priority = 2}};
+  };
+  Start();
+  GiveBack(300'000);
+  Begin("POST", 300'000, 300'000);
+  EXPECT_EQ(Answer(), 200);
+  EXPECT_TRUE(received == body);
+}
+
+TEST_F(UploadTest, AnUpstreamThatGivesNothingBackIsNotWaitedForForEver) {
+  Start();
+  a->on_message = [](Connection&) {};
+  a->on_head = [](Connection& connection) {
+    connection.Write("HTTP/1.1 379 Partial POST Replay\r\nTransfer-Encoding: chunked\r\n\r\n");
+  };
+  Begin("POST", 1'000'000, 400'000);
+  sim->loop.RunFor(seconds(130));
+  EXPECT_TRUE(client->answered() == 1 || client->ended());
+  EXPECT_EQ(sim->cluster().breaker().requests, 0u);
+}
+
+// Each holds the connection that it comes back on, until it has got another.
+TEST_F(UploadTest, WhatComesBackDoesNotWaitForItself) {
+  edit = [](ClusterConfig& cluster) { cluster.circuit_breaker.connections = 1; };
+  Start();
+  GiveBack(300'000);
+  Begin("POST", 300'000, 300'000);
+  EXPECT_EQ(Answer(), 200);
+  EXPECT_TRUE(received == body);
 }
 
 }  // namespace

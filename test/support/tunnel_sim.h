@@ -142,6 +142,7 @@ class TunnelSim final : private Handler, private RequestReceiver, private WebSoc
     }
     void SendTrailers(const HeaderList&) override { ADD_FAILURE() << "trailers in a tunnel"; }
     bool congested() const override { return false; }
+    size_t untaken_bytes() const override { return 0; }
     void PauseResponse() override {}
     void SetReceiver(ResponseReceiver&) override {}
     void ResumeResponse() override {}
