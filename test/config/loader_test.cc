@@ -298,6 +298,11 @@ clusters:
 - name: b
   dns: b.test:80
   tls: {}
+- name: c
+  dns: c.test.:80
+  tls: {}
+- name: d
+  dns: localhost:80
 )");
   EXPECT_EQ(config.self_drain.action, SelfDrainAction::kDrain);
   const RouteConfig& route = config.listeners[0].virtual_hosts[0].routes[0];
@@ -319,6 +324,8 @@ clusters:
   EXPECT_FALSE(a.dns);
   EXPECT_EQ(config.clusters[1].dns->name, "b.test:80");
   EXPECT_EQ(config.clusters[1].tls->server_name, "b.test") << "whom the name leads to";
+  EXPECT_EQ(config.clusters[2].dns->name, "c.test.:80");
+  EXPECT_EQ(config.clusters[2].tls->server_name, "c.test") << "certificates have no final dot";
 }
 
 TEST(LoadConfig, ReadsTheFilesWeShip) {
