@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "net/dns_resolver.h"
+#include "net/system_resolver.h"
 
 namespace sluice {
 namespace {
@@ -24,6 +25,7 @@ bool AskTheSame(const DnsConfig& a, const DnsConfig& b) {
 }
 
 Result<std::unique_ptr<Resolver>> MakeResolver(UvLoop& loop, const DnsResolverOptions& options) {
+  if (options.servers.empty()) return SystemResolver::Create(loop, options);
   return DnsResolver::Create(loop, options);
 }
 
