@@ -30,14 +30,29 @@ struct DnsAnswer {
     std::string address;  // "192.0.2.1:80", "[2001:db8::1]:80": in ParseConfigAddress's spelling
     uint32_t weight = 1;  // of SRV records (RFC 2782), 0 there included
     uint32_t priority = 0;
-    auto operator<=>(const Target&) const = default;
+    std::string host{};  // whose address it is: the name, or what an SRV record names
+    bool operator==(const Target&) const = default;
   };
-  std::vector<Target> targets;  // in order, each address once; never empty
-  Duration ttl{};               // the shortest of all records that led here
-  // Why targets may be missing: a host that SRV records name could not be looked up now. Empty:
-  // none is. A host that does not exist is not missing.
-  std::string incomplete;
+  // Addresses that may be there and could not be looked up now. Those of a host that does not
+  // exist, or has none, are known.
+  struct Unknown {
+    std::string host;
+    bool ipv6 = false;   // the kind of addresses; else IPv4
+    std::string reason;  // with the name that was asked for
+    bool operator==(const Unknown&) const = default;
+  };
+  std::vector<Target> targets;   // by address, each once; never empty
+  Duration ttl{};                // the shortest of all records that led here
+  std::vector<Unknown> unknown;  // by host; empty: the answer is whole
 };
+
+// At most so many targets are taken of an answer.
+inline constexpr size_t kMaxDnsTargets = 1024;
+
+// By address, each once, with the record that goes before the others: of the first priority, then
+// of the largest weight. Of too many those of the first priorities are left: the same ones each
+// time, though name servers turn the order of their records.
+void TidyDnsTargets(std::vector<DnsAnswer::Target>* targets);
 
 class Resolver {
  public:

@@ -206,8 +206,7 @@ void KeepUntilRestart(const Config& before, Config* after) {
 void KeepDiscovered(const Config& before, Config* after) {
   for (ClusterConfig& cluster : after->clusters) {
     for (const ClusterConfig& old : before.clusters) {
-      const bool same = old.name == cluster.name && cluster.dns && old.dns == cluster.dns;
-      if (same) cluster.endpoints = old.endpoints;
+      if (cluster.dns && old.name == cluster.name) cluster.endpoints = old.endpoints;
     }
   }
 }

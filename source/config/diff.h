@@ -32,8 +32,8 @@ ConfigDiff DiffConfigs(const Config& before, const Config& after);
 // Gives `after` the values of `before` wherever a running process cannot change them.
 void KeepUntilRestart(const Config& before, Config* after);
 
-// What was found by DNS for a cluster that is looked up as before stays until it is looked up
-// again.
+// A cluster that is looked up keeps the endpoints that it has until there is an answer, however it
+// is looked up from now on, and wherever they are from.
 void KeepDiscovered(const Config& before, Config* after);
 
 }  // namespace sluice

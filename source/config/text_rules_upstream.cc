@@ -3,6 +3,7 @@
 #include <array>
 #include <string_view>
 
+#include "config/address.h"
 #include "config/problems.h"
 #include "config/status_range.h"
 #include "config/suggest.h"
@@ -22,12 +23,21 @@ bool IsNameChar(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || c == '-' || c == '_' || c == '.';
 }
 
+// With a port or without. "localhost" is a name as well.
+bool IsAddress(const std::string& value) {
+  if (value.starts_with("localhost")) return false;
+  return ParseConfigAddress(value) || ParseConfigAddress(value + ":1");
+}
+
 std::string CheckDnsTarget(std::string& value) {
   constexpr size_t kMaxName = 253;  // RFC 1035 2.3.4, as text
   constexpr size_t kMaxLabel = 63;
   std::transform(value.begin(), value.end(), value.begin(), [](char c) {
     return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
   });
+  if (IsAddress(value)) {
+    return QuotedForMessage(value) + " is an address, which is not looked up; use endpoints";
+  }
   const std::string problem = QuotedForMessage(value) +
                               " is not a name to look up; expected app.internal:8080, or for SRV "
                               "records _http._tcp.app.internal";

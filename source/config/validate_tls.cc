@@ -58,9 +58,9 @@ void ValidateClusterTls(const ClusterConfig& cluster, const ConfigPositions& pos
   const std::string where = "cluster '" + cluster.name + "': ";
   if (tls.verify && tls.server_name.empty() && !positions.Refused(&tls.server_name)) {
     add(&cluster.tls,
-        where +
-            "tls.server_name is missing: endpoints are addresses, so it says whose certificate "
-            "to expect; expected it, or verify: false");
+        where + "tls.server_name is missing: " +
+            (cluster.dns ? "SRV records may name any host" : "endpoints are addresses") +
+            ", so it says whose certificate to expect; expected it, or verify: false");
   }
   if (!tls.verify && !tls.ca.empty()) {
     add(&tls.ca, where + "tls.ca does nothing without verify");

@@ -101,7 +101,10 @@ void FillInCluster(const std::string& zone, ClusterConfig* cluster) {
   cluster->local_zone = zone;
   if (!cluster->dns || !cluster->tls || cluster->dns->records == DnsRecords::kSrv) return;
   std::string& expected = cluster->tls->server_name;
-  if (expected.empty()) expected = cluster->dns->name.substr(0, cluster->dns->name.find(':'));
+  if (!expected.empty()) return;
+  expected = cluster->dns->name.substr(0, cluster->dns->name.find(':'));
+  // Of an absolute name: neither SNI (RFC 6066 3) nor certificates have the dot.
+  if (expected.ends_with('.')) expected.pop_back();
 }
 
 }  // namespace sluice

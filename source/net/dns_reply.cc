@@ -123,7 +123,8 @@ Result<std::vector<SrvRecord>> ParseSrvReply(std::string_view message) {
       record.port = reader.U16();
       record.target = reader.Name();
       record.ttl = std::min(ttl, record_ttl);
-      if (!reader.failed() && IsHostName(record.target)) records.push_back(std::move(record));
+      const bool usable = IsHostName(record.target) && record.port != 0;
+      if (!reader.failed() && usable) records.push_back(std::move(record));
     }
     if (!reader.failed()) reader.Seek(end);
   }

@@ -24,7 +24,8 @@ struct SrvRecord {
 inline constexpr size_t kMaxSrvRecords = 256;
 
 // The SRV records (RFC 2782) of a whole answer; bytes from the network, which may be anything. A
-// target of "." means that there is no such service: it is left out. By priority, then by target.
+// target of "." means that there is no such service: it is left out, and so is port 0, where
+// nothing can listen. By priority, then by target.
 Result<std::vector<SrvRecord>> ParseSrvReply(std::string_view message);
 
 }  // namespace sluice

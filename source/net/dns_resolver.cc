@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <deque>
 #include <string_view>
+#include <tuple>
 #include <utility>
 
 #include "net/dns_reply.h"
@@ -15,8 +16,6 @@
 
 namespace sluice {
 namespace {
-
-constexpr size_t kMaxTargets = 1024;
 
 // Once for the process.
 bool LibraryReady() {
@@ -107,8 +106,6 @@ class DnsResolver::Inquiry : public std::enable_shared_from_this<Inquiry> {
   struct Host {
     SrvRecord record;
     size_t missing = 0;  // kinds of addresses
-    bool found = false;
-    std::string error;  // why there may be addresses that were not found; empty: there are none
   };
   // What c-ares hands back.
   struct Asked {
@@ -137,8 +134,11 @@ class DnsResolver::Inquiry : public std::enable_shared_from_this<Inquiry> {
     hints.ai_family = asked->family;
     hints.ai_socktype = SOCK_STREAM;
     hints.ai_flags = ARES_AI_NOSORT | ARES_AI_NUMERICSERV;
-    ares_getaddrinfo(asking_->channel, host->record.target.c_str(), port.c_str(), &hints,
-                     OnAddresses, asked.release());
+    // What SRV records name is absolute (RFC 2782): no search list. The dot at the end says so.
+    const bool of_srv = question_.records == DnsRecords::kSrv;
+    const std::string name = host->record.target + (of_srv ? "." : "");
+    ares_getaddrinfo(asking_->channel, name.c_str(), port.c_str(), &hints, OnAddresses,
+                     asked.release());
   }
 
   // Both kinds are asked for apart, so that each has all its tries.
@@ -208,7 +208,7 @@ class DnsResolver::Inquiry : public std::enable_shared_from_this<Inquiry> {
     } else if (status == ARES_SUCCESS && self->answered_) {
       self->Take(*found, *host);
     } else if (status != ARES_SUCCESS) {
-      self->Note(status, *host);
+      self->Note(status, *asked);
     }
     if (found != nullptr) ares_freeaddrinfo(found);
     if (self->EndQuestion(*host)) self->AskNextHosts();
@@ -216,9 +216,13 @@ class DnsResolver::Inquiry : public std::enable_shared_from_this<Inquiry> {
   }
 
   // What is missing outweighs what does not exist, where both are to be told.
-  void Note(int status, Host& host) {
+  void Note(int status, const Asked& asked) {
     std::string words = asking_->WordsFor(status);
-    if (!SaysNothing(status)) host.error = words;
+    if (!SaysNothing(status)) {
+      const std::string& host = asked.host->record.target;
+      const std::string of_host = question_.records == DnsRecords::kSrv ? host + ": " : "";
+      unknown_.push_back({host, asked.family == AF_INET6, question_.name + ": " + of_host + words});
+    }
     if (!SaysNothing(status) || error_.empty()) error_ = std::move(words);
   }
 
@@ -226,10 +230,6 @@ class DnsResolver::Inquiry : public std::enable_shared_from_this<Inquiry> {
   bool EndQuestion(Host& host) {
     if (--host.missing > 0) return false;
     --hosts_at_once_;
-    // One kind is enough: there are name servers that never answer for the other.
-    if (host.found || host.error.empty()) return true;
-    std::string words = host.record.target + ": " + host.error;
-    if (incomplete_.empty() || words < incomplete_) incomplete_ = std::move(words);
     return true;
   }
 
@@ -243,20 +243,11 @@ class DnsResolver::Inquiry : public std::enable_shared_from_this<Inquiry> {
       std::copy_n(reinterpret_cast<const char*>(node->ai_addr), length,
                   reinterpret_cast<char*>(&storage));
       const SocketAddress address(storage, static_cast<socklen_t>(length));
-      targets_.push_back({address.ToString(), host.record.weight, host.record.priority});
-      host.found = true;
+      targets_.push_back(
+          {address.ToString(), host.record.weight, host.record.priority, host.record.target});
       ttl_ = std::min(ttl_, static_cast<uint32_t>(std::max(node->ai_ttl, 0)));
     }
-    if (targets_.size() > kMaxTargets) Tidy();
-  }
-
-  // Cut in order, so that an answer which is too long is not another one each time: name servers
-  // turn the order of their records.
-  void Tidy() {
-    std::sort(targets_.begin(), targets_.end());
-    const auto same = [](const auto& a, const auto& b) { return a.address == b.address; };
-    targets_.erase(std::unique(targets_.begin(), targets_.end(), same), targets_.end());
-    if (targets_.size() > kMaxTargets) targets_.resize(kMaxTargets);
+    if (targets_.size() > kMaxDnsTargets) TidyDnsTargets(&targets_);
   }
 
   // One of the questions is over; after the last the answer is told, never from inside a call of
@@ -269,18 +260,18 @@ class DnsResolver::Inquiry : public std::enable_shared_from_this<Inquiry> {
   void Answer() {
     const auto answered = std::exchange(answered_, nullptr);
     if (!answered || asking_->channel == nullptr) return;  // withdrawn
+    std::sort(unknown_.begin(), unknown_.end(), [](const auto& a, const auto& b) {
+      return std::tie(a.host, a.ipv6) < std::tie(b.host, b.ipv6);
+    });
     if (targets_.empty()) {
-      // Of a service the host has the reason.
-      const bool of_host = question_.records == DnsRecords::kSrv && !incomplete_.empty();
-      answered(Fail(question_.name + ": " + (of_host ? incomplete_ : error_)));
+      answered(unknown_.empty() ? Fail(question_.name + ": " + error_)
+                                : Fail(unknown_.front().reason));
       return;
     }
-    Tidy();
-    DnsAnswer answer;
-    answer.targets = std::move(targets_);
-    answer.ttl = std::chrono::seconds(ttl_);
-    if (!incomplete_.empty()) answer.incomplete = question_.name + ": " + incomplete_;
-    answered(std::move(answer));
+    TidyDnsTargets(&targets_);
+    answered(DnsAnswer{.targets = std::move(targets_),
+                       .ttl = std::chrono::seconds(ttl_),
+                       .unknown = std::move(unknown_)});
   }
 
   const std::shared_ptr<const Asking> asking_;
@@ -290,9 +281,9 @@ class DnsResolver::Inquiry : public std::enable_shared_from_this<Inquiry> {
   size_t hosts_at_once_ = 0;
   std::vector<DnsAnswer::Target> targets_;
   uint32_t ttl_ = UINT32_MAX;  // seconds
-  std::string error_;          // the last one
-  std::string incomplete_;     // the first host whose addresses are not known, and why
-  size_t missing_ = 0;         // questions under way
+  std::vector<DnsAnswer::Unknown> unknown_;
+  std::string error_;   // the last one
+  size_t missing_ = 0;  // questions under way
 };
 
 class DnsResolver::Withdrawable final : public Lookup {
@@ -334,7 +325,12 @@ Result<void> DnsResolver::Open(const DnsResolverOptions& options) {
   };
   int mask = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB;
   char dns_alone[] = "b";
-  if (!options.servers.empty()) {
+  std::string system_file = options.system_file;
+  if (options.servers.empty()) {
+    ares.resolvconf_path = system_file.data();
+    ares.udp_port = ares.tcp_port = options.system_port;
+    mask |= ARES_OPT_RESOLVCONF | ARES_OPT_UDP_PORT | ARES_OPT_TCP_PORT;
+  } else {
     // Who names the servers wants their word, and not that of a hosts file.
     ares.lookups = dns_alone;
     ares.flags = ARES_FLAG_NOSEARCH;

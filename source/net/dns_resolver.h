@@ -21,6 +21,9 @@ struct DnsResolverOptions {
   std::vector<std::string> servers;  // "IP:port"; empty: those of the system, and its hosts file
   Duration timeout = std::chrono::seconds(2);  // of one question to one server
   uint32_t tries = 2;                          // questions to every server
+  // Of the system's servers. Others than these are for tests.
+  std::string system_file = "/etc/resolv.conf";
+  uint16_t system_port = 53;
 };
 
 class DnsResolver final : public Resolver {

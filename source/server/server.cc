@@ -227,7 +227,10 @@ Result<void> Server::BuildControl() {
   hooks.release = [this](std::function<void()> done) { Release(std::move(done)); };
   drain_ = std::make_unique<DrainController>(control_, config.drain, *fan_out_, std::move(hooks),
                                              control_shard_);
-  drain_->AddListener([this](Phase, Phase to) {
+  drain_->AddListener([this](Phase from, Phase to) {
+    if (from == Phase::kHandingOver && to == Phase::kReady) {
+      control_.Post([this] { OnReadyAgain(); });
+    }
     // What counts from here on is how long turns take while it drains.
     if (to == Phase::kDraining) ReportTurns();
     const bool stops = to == Phase::kLameDuck || to == Phase::kDraining;

@@ -103,6 +103,7 @@ class Server {
   void OnEndpointsFound(const std::string& cluster, const std::vector<EndpointConfig>& endpoints);
   void OnHealth(const HealthFinding& finding);
   void DrainUnhealthy();
+  void OnReadyAgain();
   void Succeed(std::shared_ptr<const Snapshot> next);
   void OnEndpointNews(size_t finder, const std::string& cluster, const EndpointNews& news);
 

@@ -59,7 +59,8 @@ void Server::Succeed(std::shared_ptr<const Snapshot> next) {
   part_drain_->SetConfig(snapshot_->config.drain, PartNamesOf(snapshot_->config));
 }
 
-// As a reload that changes nothing else. While the process drains, those that it has have to do.
+// As a reload that changes nothing else. While the process drains, those that it has have to do; so
+// they have while a new process takes over, which may fail: OnReadyAgain.
 void Server::OnEndpointsFound(const std::string& cluster,
                               const std::vector<EndpointConfig>& endpoints) {
   const Phase phase = drain_->phase();
@@ -77,6 +78,10 @@ void Server::OnHealth(const HealthFinding& finding) {
     worker->loop().Post([&worker = *worker, finding] { worker.SetHealth(finding); });
   }
   const auto drained = unhealthy_.find({finding.cluster, finding.address});
+  // What was to be drained for may be over before it was.
+  std::erase_if(turned_unhealthy_, [&](const HealthFinding& other) {
+    return other.cluster == finding.cluster && other.address == finding.address;
+  });
   if (finding.health.healthy && drained != unhealthy_.end()) {
     part_drain_->KeepRemoved(drained->second);
     unhealthy_.erase(drained);
@@ -91,8 +96,9 @@ void Server::OnHealth(const HealthFinding& finding) {
 // the endpoint had been removed: the next generation begins here, and what goes by those before is
 // drained. Unless all of the cluster fail, because then there is nothing better.
 void Server::DrainUnhealthy() {
-  const std::vector<HealthFinding> findings = std::exchange(turned_unhealthy_, {});
   const Phase phase = drain_->phase();
+  if (phase == Phase::kHandingOver) return;  // OnReadyAgain
+  const std::vector<HealthFinding> findings = std::exchange(turned_unhealthy_, {});
   if (phase != Phase::kReady && phase != Phase::kLameDuck) return;
   auto next = std::make_shared<Snapshot>(*snapshot_);
   ++next->generation;
@@ -109,6 +115,12 @@ void Server::DrainUnhealthy() {
   if (removals.empty()) return;
   Succeed(std::move(next));
   part_drain_->DrainRemoved(removals);
+}
+
+// The new process has not taken over. What was found out in the meantime is still to be used.
+void Server::OnReadyAgain() {
+  DrainUnhealthy();
+  upstreams_->TellFound();
 }
 
 void Server::OnEndpointNews(size_t finder, const std::string& cluster, const EndpointNews& news) {

@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <set>
+#include <tuple>
 #include <utility>
 
 #include "base/log.h"
+#include "net/dns_resolver.h"
+#include "net/system_resolver.h"
 
 namespace sluice {
 namespace {
@@ -14,6 +17,16 @@ std::string ResolverKey(const DnsConfig& config) {
   std::string key = std::to_string(config.timeout.count()) + " " + std::to_string(config.tries);
   for (const std::string& server : config.servers) key += " " + server;
   return key;
+}
+
+// Whether the answers to one may stand for those to the other.
+bool AskTheSame(const DnsConfig& a, const DnsConfig& b) {
+  return std::tie(a.name, a.records, a.servers) == std::tie(b.name, b.records, b.servers);
+}
+
+Result<std::unique_ptr<Resolver>> MakeResolver(UvLoop& loop, const DnsResolverOptions& options) {
+  if (options.servers.empty()) return SystemResolver::Create(loop, options);
+  return DnsResolver::Create(loop, options);
 }
 
 // Readiness is not put off for longer.
@@ -60,53 +73,78 @@ Result<void> UpstreamWatch::Use(std::shared_ptr<const Snapshot> snapshot) {
   std::set<std::string> looked_up;
   std::set<std::string> checked;
   std::set<std::string> resolvers;
+  Result<void> result;
   for (size_t i = 0; i < snapshot_->config.clusters.size(); ++i) {
     const ClusterConfig& config = snapshot_->config.clusters[i];
-    if (config.dns) {
-      looked_up.insert(config.name);
-      resolvers.insert(ResolverKey(*config.dns));
+    if (config.health_check) {
+      checked.insert(config.name);
+      UseChecks(config, snapshot_->cluster_tls[i]);
     }
-    if (config.health_check) checked.insert(config.name);
-    if (auto watched = Watch(config, snapshot_->cluster_tls[i]); !watched) return watched;
+    if (!config.dns) continue;
+    if (auto done = LookUp(config); !done) {
+      if (result) result = Fail("cluster " + config.name + ": " + done.error().message);
+      continue;
+    }
+    looked_up.insert(config.name);
+    resolvers.insert(ResolverKey(*config.dns));
   }
   std::erase_if(discoveries_, [&](const auto& entry) { return !looked_up.contains(entry.first); });
   // None of those that are left asks these any more.
   std::erase_if(resolvers_, [&](const auto& entry) { return !resolvers.contains(entry.first); });
   std::erase_if(checks_, [&](const auto& entry) { return !checked.contains(entry.first); });
   Settle();
-  return {};
+  return result;
 }
 
-Result<void> UpstreamWatch::Watch(const ClusterConfig& config,
-                                  std::shared_ptr<const TlsClientContext> tls) {
-  if (config.health_check) UseChecks(config, std::move(tls));
-  if (!config.dns) return {};
-  auto& discovery = discoveries_[config.name];
-  if (discovery != nullptr && discovery->config() == *config.dns) return {};
+Result<void> UpstreamWatch::LookUp(const ClusterConfig& config) {
+  const auto present = discoveries_.find(config.name);
+  DnsDiscovery::Known known{.endpoints = config.endpoints};
+  if (present != discoveries_.end()) {
+    if (present->second->config() == *config.dns) return {};
+    if (AskTheSame(present->second->config(), *config.dns)) {
+      known.targets = present->second->targets();
+    }
+  }
   const Result<Resolver*> resolver = ResolverFor(*config.dns);
-  if (!resolver) return Fail("cluster " + config.name + ": " + resolver.error().message);
+  if (!resolver) return tl::unexpected(resolver.error());
   // What is found leads to Use again, which must not happen inside a discovery.
-  const auto found = [this, name = config.name](const std::vector<EndpointConfig>& endpoints) {
-    around_.loop.Post([this, name, endpoints] {
-      if (discoveries_.contains(name)) around_.found(name, endpoints);
-    });
+  const auto found = [this, name = config.name] {
+    around_.loop.Post([this, name] { TellFound(name); });
   };
   const auto answered = [this] { around_.loop.Post([this] { Settle(); }); };
-  discovery = std::make_unique<DnsDiscovery>(
-      config.name, *config.dns, config.endpoints,
+  discoveries_[config.name] = std::make_unique<DnsDiscovery>(
+      config.name, *config.dns, std::move(known),
       DnsDiscovery::Surroundings{around_.loop, **resolver, around_.shard, found, answered});
   return {};
 }
 
 Result<Resolver*> UpstreamWatch::ResolverFor(const DnsConfig& config) {
-  auto& resolver = resolvers_[ResolverKey(config)];
-  if (resolver == nullptr) {
-    auto created =
-        DnsResolver::Create(around_.loop, {config.servers, config.timeout, config.tries});
-    if (!created) return tl::unexpected(created.error());
-    resolver = std::move(*created);
+  const std::string key = ResolverKey(config);
+  if (const auto present = resolvers_.find(key); present != resolvers_.end()) {
+    return present->second.get();
   }
-  return resolver.get();
+  auto created = MakeResolver(
+      around_.loop, {.servers = config.servers, .timeout = config.timeout, .tries = config.tries});
+  if (!created) return tl::unexpected(created.error());
+  return (resolvers_[key] = std::move(*created)).get();
+}
+
+void UpstreamWatch::TellFound() {
+  std::vector<std::string> names;  // telling leads to Use, which changes the map
+  for (const auto& [name, discovery] : discoveries_) names.push_back(name);
+  for (const std::string& name : names) TellFound(name);
+}
+
+// Asks the discovery that there is now: the one that has found something may be gone, and the
+// cluster have changed.
+void UpstreamWatch::TellFound(const std::string& cluster) {
+  const auto discovery = discoveries_.find(cluster);
+  if (discovery == discoveries_.end()) return;
+  const std::vector<EndpointConfig> endpoints = discovery->second->endpoints();
+  for (const ClusterConfig& config : snapshot_->config.clusters) {
+    if (config.name != cluster || config.endpoints == endpoints) continue;
+    return around_.found(cluster, endpoints);
+  }
 }
 
 void UpstreamWatch::UseChecks(const ClusterConfig& config,

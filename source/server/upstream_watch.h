@@ -15,11 +15,11 @@
 
 #include "base/metrics.h"
 #include "base/timer_queue.h"
-#include "net/dns_resolver.h"
 #include "net/socket_dialer.h"
 #include "net/uv_loop.h"
 #include "server/secure_dialer.h"
 #include "server/snapshot.h"
+#include "sluice/resolver.h"
 #include "upstream/cluster.h"
 #include "upstream/dns_discovery.h"
 #include "upstream/health_checker.h"
@@ -38,7 +38,8 @@ class UpstreamWatch {
   struct Surroundings {
     UvLoop& loop;
     MetricShard& shard;
-    // DNS has found other endpoints for a cluster. Never called from inside Use.
+    // DNS has found other endpoints for a cluster than the snapshot in use has. Never called from
+    // inside Use.
     std::function<void(const std::string& cluster, const std::vector<EndpointConfig>&)> found;
     // For every worker.
     std::function<void(const HealthFinding&)> health;
@@ -50,9 +51,13 @@ class UpstreamWatch {
   ~UpstreamWatch();
   UpstreamWatch(const UpstreamWatch&) = delete;
 
-  // Goes over to `snapshot`: what is looked up or checked as before goes on. Fails when names
-  // cannot be looked up at all.
+  // Goes over to `snapshot`: what is looked up or checked as before goes on. Fails when the names
+  // of a cluster cannot be looked up at all; the others are looked up.
   Result<void> Use(std::shared_ptr<const Snapshot> snapshot);
+
+  // Tells again what the snapshot in use does not have: somebody could not use it when it was
+  // found.
+  void TellFound();
 
   // Calls `done` once every name was looked up and every endpoint checked, or after a few seconds;
   // at once if there is nothing to wait for.
@@ -80,7 +85,8 @@ class UpstreamWatch {
  private:
   struct Checks;
 
-  Result<void> Watch(const ClusterConfig& config, std::shared_ptr<const TlsClientContext> tls);
+  Result<void> LookUp(const ClusterConfig& config);
+  void TellFound(const std::string& cluster);
   Result<Resolver*> ResolverFor(const DnsConfig& config);
   void UseChecks(const ClusterConfig& config, std::shared_ptr<const TlsClientContext> tls);
   void OnHealth(const std::string& cluster, const std::string& address,
@@ -91,7 +97,7 @@ class UpstreamWatch {
   const Surroundings around_;
   SocketDialer dialer_;
   std::shared_ptr<const Snapshot> snapshot_;
-  std::map<std::string, std::unique_ptr<DnsResolver>> resolvers_;     // by their options
+  std::map<std::string, std::unique_ptr<Resolver>> resolvers_;        // by their options
   std::map<std::string, std::unique_ptr<DnsDiscovery>> discoveries_;  // by cluster
   std::map<std::string, std::unique_ptr<Checks>> checks_;             // by cluster
   std::function<void()> warmed_up_;                                   // empty: nobody waits

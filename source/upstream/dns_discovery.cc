@@ -23,14 +23,19 @@ DnsQuestion QuestionOf(const DnsConfig& config) {
   return question;
 }
 
+// Whether it may be one of those that could not be looked up.
+bool IsOf(const DnsAnswer::Target& target, const DnsAnswer::Unknown& unknown) {
+  return target.host == unknown.host && target.address.starts_with('[') == unknown.ipv6;
+}
+
 }  // namespace
 
-std::vector<EndpointConfig> EndpointsOf(const DnsAnswer& answer) {
+std::vector<EndpointConfig> EndpointsOf(const std::vector<DnsAnswer::Target>& targets) {
   std::map<uint32_t, uint32_t> priorities;
   uint32_t largest = 0;
   uint32_t lightest = kMaxWeight;  // of those that have a weight
   bool scaled = false;
-  for (const DnsAnswer::Target& target : answer.targets) {
+  for (const DnsAnswer::Target& target : targets) {
     priorities[target.priority];
     largest = std::max(largest, target.weight);
     if (target.weight > 0) lightest = std::min(lightest, target.weight);
@@ -43,7 +48,7 @@ std::vector<EndpointConfig> EndpointsOf(const DnsAnswer& answer) {
   uint32_t next = 0;
   for (auto& [from, to] : priorities) to = std::min(next++, kMaxPriority);
   std::vector<EndpointConfig> endpoints;
-  for (const DnsAnswer::Target& target : answer.targets) {
+  for (const DnsAnswer::Target& target : targets) {
     const uint32_t weight = target.weight == 0 ? very_little : target.weight * scale;
     endpoints.push_back({.address = target.address,
                          .weight = std::clamp<uint32_t>(weight, 1, kMaxWeight),
@@ -52,12 +57,13 @@ std::vector<EndpointConfig> EndpointsOf(const DnsAnswer& answer) {
   return endpoints;
 }
 
-DnsDiscovery::DnsDiscovery(std::string cluster, const DnsConfig& config,
-                           std::vector<EndpointConfig> known, Surroundings surroundings)
+DnsDiscovery::DnsDiscovery(std::string cluster, const DnsConfig& config, Known known,
+                           Surroundings surroundings)
     : cluster_(std::move(cluster)),
       config_(config),
       around_(std::move(surroundings)),
-      endpoints_(std::move(known)),
+      endpoints_(std::move(known.endpoints)),
+      targets_(std::move(known.targets)),
       succeeded_(around_.shard.Counter("sluice_dns_lookups_total", kHelp,
                                        {{"cluster", cluster_}, {"result", "success"}})),
       failed_(around_.shard.Counter("sluice_dns_lookups_total", kHelp,
@@ -73,15 +79,32 @@ void DnsDiscovery::Ask() {
 
 void DnsDiscovery::OnAnswer(const Result<DnsAnswer>& answer) {
   answered_ = true;
-  const auto told = around_.answered;  // this may be gone by then
+  const auto [found, told] =
+      std::pair(around_.found, around_.answered);  // this may be gone by then
+  const std::vector<EndpointConfig> before = endpoints_;
   if (!answer) {
     OnFailure(answer.error().message);
-  } else if (answer->incomplete.empty()) {
-    OnSuccess(*answer);
+  } else if (const DnsAnswer::Unknown* missing = MissingIn(*answer); missing != nullptr) {
+    OnPart(*answer, missing->reason);
   } else {
-    OnPart(*answer);
+    OnSuccess(*answer);
   }
+  if (endpoints_ != before) found();
   told();
+}
+
+// What makes an answer a part of one; null: it is whole. There are name servers that never answer
+// for one kind of addresses: that counts only for a host which had some of them, or has none of the
+// other.
+const DnsAnswer::Unknown* DnsDiscovery::MissingIn(const DnsAnswer& answer) const {
+  for (const DnsAnswer::Unknown& unknown : answer.unknown) {
+    const bool had = std::any_of(targets_.begin(), targets_.end(),
+                                 [&](const auto& target) { return IsOf(target, unknown); });
+    const bool other = std::any_of(answer.targets.begin(), answer.targets.end(),
+                                   [&](const auto& target) { return target.host == unknown.host; });
+    if (had || !other) return &unknown;
+  }
+  return nullptr;
 }
 
 void DnsDiscovery::OnSuccess(const DnsAnswer& answer) {
@@ -90,25 +113,29 @@ void DnsDiscovery::OnSuccess(const DnsAnswer& answer) {
   if (!error_.empty()) LogEvent(Level::kInfo, "dns_recovered", {{"cluster", cluster_}});
   error_.clear();
   AskAgainIn(std::clamp(answer.ttl, config_.min_refresh, config_.max_refresh));
-  std::vector<EndpointConfig> endpoints = EndpointsOf(answer);
-  if (endpoints == endpoints_) return;
-  endpoints_ = std::move(endpoints);
-  TellFound();
+  Use(answer.targets);
 }
 
-// What is missing may well be there, and would be drained: the last good answer is better. Without
-// one, a part is better than nothing.
-void DnsDiscovery::OnPart(const DnsAnswer& answer) {
-  const bool first = endpoints_.empty();
-  if (first) endpoints_ = EndpointsOf(answer);
-  OnFailure(answer.incomplete);
-  if (first) TellFound();
+// What is missing may well be there, and would be drained: of that, the last good answer stays. Of
+// the rest the new one counts.
+void DnsDiscovery::OnPart(const DnsAnswer& answer, const std::string& reason) {
+  std::vector<DnsAnswer::Target> targets = answer.targets;
+  for (const DnsAnswer::Target& target : targets_) {
+    const bool unknown = std::any_of(answer.unknown.begin(), answer.unknown.end(),
+                                     [&](const auto& one) { return IsOf(target, one); });
+    const bool there =
+        std::any_of(answer.targets.begin(), answer.targets.end(),
+                    [&](const auto& other) { return other.address == target.address; });
+    if (unknown && !there) targets.push_back(target);
+  }
+  TidyDnsTargets(&targets);
+  Use(std::move(targets));
+  OnFailure(reason);
 }
 
-// May destroy this.
-void DnsDiscovery::TellFound() {
-  const auto found = around_.found;
-  found(std::vector<EndpointConfig>(endpoints_));
+void DnsDiscovery::Use(std::vector<DnsAnswer::Target> targets) {
+  targets_ = std::move(targets);
+  endpoints_ = EndpointsOf(targets_);
 }
 
 // An answer without an address is one as well: a cluster without endpoints serves nobody, so the
@@ -129,9 +156,9 @@ void DnsDiscovery::OnFailure(const std::string& error) {
 }
 
 void DnsDiscovery::AskAgainIn(Duration time) {
-  const auto most = static_cast<uint64_t>((time * config_.jitter_percent / 100).count());
-  timer_.Set(around_.loop.Now() + time -
-             Duration(static_cast<int64_t>(around_.loop.random().Below(most + 1))));
+  const auto most = static_cast<uint64_t>((time / 100 * config_.jitter_percent).count());
+  const Duration earlier(static_cast<int64_t>(around_.loop.random().Below(most + 1)));
+  timer_.Set(around_.loop.Now() + std::max(time - earlier, config_.min_refresh));
 }
 
 }  // namespace sluice

@@ -20,20 +20,30 @@ namespace sluice {
 
 class DnsDiscovery {
  public:
-  // Asks at once. `found` is called with endpoints that are others than `known`, or than those it
-  // was called with last; it may destroy the discovery. Loop, resolver and shard must outlive it.
+  // `found` is called when endpoints() are others than before; it may destroy the discovery. Loop,
+  // resolver and shard must outlive it.
   struct Surroundings {
     Loop& loop;
     Resolver& resolver;
     MetricShard& shard;
-    std::function<void(const std::vector<EndpointConfig>&)> found;
+    std::function<void()> found;
     std::function<void()> answered;  // every time, after that
   };
-  DnsDiscovery(std::string cluster, const DnsConfig& config, std::vector<EndpointConfig> known,
+  // What there is before the first answer.
+  struct Known {
+    std::vector<EndpointConfig> endpoints = {};   // that the cluster has, wherever they are from
+    std::vector<DnsAnswer::Target> targets = {};  // of a discovery that asked the same
+  };
+  // Asks at once.
+  DnsDiscovery(std::string cluster, const DnsConfig& config, Known known,
                Surroundings surroundings);
   DnsDiscovery(const DnsDiscovery&) = delete;
 
   const DnsConfig& config() const { return config_; }
+
+  // As found last; until something was, those that the cluster had.
+  const std::vector<EndpointConfig>& endpoints() const { return endpoints_; }
+  const std::vector<DnsAnswer::Target>& targets() const { return targets_; }
 
   // There was an answer, or an error instead of one.
   bool answered() const { return answered_; }
@@ -44,15 +54,17 @@ class DnsDiscovery {
   void Ask();
   void OnAnswer(const Result<DnsAnswer>& answer);
   void OnSuccess(const DnsAnswer& answer);
-  void OnPart(const DnsAnswer& answer);
+  void OnPart(const DnsAnswer& answer, const std::string& reason);
   void OnFailure(const std::string& error);
-  void TellFound();
+  void Use(std::vector<DnsAnswer::Target> targets);
+  const DnsAnswer::Unknown* MissingIn(const DnsAnswer& answer) const;
   void AskAgainIn(Duration time);
 
   const std::string cluster_;
   const DnsConfig config_;
   const Surroundings around_;
   std::vector<EndpointConfig> endpoints_;
+  std::vector<DnsAnswer::Target> targets_;  // that they are from; empty: nothing was found yet
   MetricCell& succeeded_;
   MetricCell& failed_;
   Timer timer_;
@@ -64,6 +76,6 @@ class DnsDiscovery {
 
 // The endpoints of an answer: SRV priorities become 0, 1, 2 ..., and a weight of 0, which RFC 2782
 // wants to mean "very little", a hundredth of the lightest other one, or 1 where all are 0.
-std::vector<EndpointConfig> EndpointsOf(const DnsAnswer& answer);
+std::vector<EndpointConfig> EndpointsOf(const std::vector<DnsAnswer::Target>& targets);
 
 }  // namespace sluice

@@ -101,6 +101,27 @@ TEST(ConfigDiff, MarksWhatARunningProcessCannotChange) {
                           "changed pid_file:  -> /tmp/p!", "changed workers: auto -> 3!"));
 }
 
+// A reload must not empty a cluster that is only looked up otherwise from now on.
+TEST(ConfigDiff, KeepsWhatAClusterHasUntilItIsLookedUp) {
+  const auto config = [](const std::string& app) {
+    return Load("listeners: [{address: '127.0.0.1:1', cluster: app}]\nclusters:\n- " + app);
+  };
+  Config found = config("{name: app, dns: 'app.test:80'}");
+  found.clusters[0].endpoints = {{"10.0.0.1:80"}};
+  const Config given = config("{name: app, endpoints: ['10.0.0.1:80']}");
+  for (const Config& before : {found, given}) {
+    for (const std::string dns :
+         {"'app.test:80'", "'other.test:80'", "{name: 'app.test:80', tries: 3}"}) {
+      Config after = config("{name: app, dns: " + dns + "}");
+      KeepDiscovered(before, &after);
+      EXPECT_EQ(after.clusters[0].endpoints, before.clusters[0].endpoints) << dns;
+    }
+  }
+  Config after = config("{name: app, endpoints: ['10.0.0.2:80']}");
+  KeepDiscovered(found, &after);
+  EXPECT_EQ(after.clusters[0].endpoints[0].address, "10.0.0.2:80") << "these are given";
+}
+
 TEST(ConfigDiff, KeepsUntilTheRestartWhatItMarks) {
   const Config before = Load(kBase);
   Config after = Load(std::string(kBase) + "workers: 3\nadmin: off\npid_file: /tmp/p\n");

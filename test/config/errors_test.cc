@@ -238,6 +238,13 @@ TEST(Errors, ABadUpstream) {
   EXPECT_THAT(cluster("dns: app.test"),
               HasSubstr("expected one as app.test:8080, or records: srv"));
   EXPECT_THAT(cluster("dns: 'app..test:80'"), HasSubstr("is not a name to look up"));
+  for (const std::string address : {"10.0.0.1:80", "10.0.0.1", "[::1]:80", "unix:/run/app.sock"}) {
+    EXPECT_THAT(
+        cluster("dns: '" + address + "'"),
+        HasSubstr("'" + address + "' is an address, which is not looked up; use endpoints"));
+  }
+  EXPECT_THAT(cluster("dns: {name: _http._tcp.test, records: srv}, tls: {}"),
+              HasSubstr("tls.server_name is missing: SRV records may name any host"));
   EXPECT_THAT(cluster("dns: 'app.test:70000'"), HasSubstr("is not a name to look up"));
   EXPECT_THAT(cluster("dns: {name: 'a.test:80', records: srv}"),
               HasSubstr("SRV records name their own"));

@@ -299,6 +299,11 @@ clusters:
   dns: b.test:80
   tls: {}
   health_check: {statuses: ['200', 300-399]}
+- name: c
+  dns: c.test.:80
+  tls: {}
+- name: d
+  dns: localhost:80
 )");
   EXPECT_EQ(config.self_drain.action, SelfDrainAction::kDrain);
   const RouteConfig& route = config.listeners[0].virtual_hosts[0].routes[0];
@@ -320,6 +325,8 @@ clusters:
   EXPECT_EQ(config.clusters[1].dns->name, "b.test:80");
   EXPECT_THAT(config.clusters[1].health_check->statuses, testing::ElementsAre("200", "300-399"));
   EXPECT_EQ(config.clusters[1].tls->server_name, "b.test") << "whom the name leads to";
+  EXPECT_EQ(config.clusters[2].dns->name, "c.test.:80");
+  EXPECT_EQ(config.clusters[2].tls->server_name, "c.test") << "certificates have no final dot";
 }
 
 TEST(LoadConfig, ReadsTheFilesWeShip) {

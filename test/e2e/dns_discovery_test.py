@@ -2,10 +2,13 @@
 """Endpoints that a name server names: they come and go under load, and stay when it is gone."""
 
 import json
+import os
+import signal
 import time
 
 from lib import SluiceTest, main, run_sluice, wait_until
 from lib.dns_server import DnsServer
+from lib.restart_case import FailureTest
 
 
 class DnsDiscoveryTest(SluiceTest):
@@ -127,22 +130,124 @@ class DnsDiscoveryTest(SluiceTest):
                 self.assertEqual(200, client.ask().status)
         self.assertEqual(0, len(self.two.requests), "of a lower priority")
 
-    def test_a_reload_does_not_forget_them(self):
-        process = self.serve()
+    def reload(self, process, change):
+        """`change` gets the configuration, and changes it."""
         path = process.arguments[process.arguments.index("-c") + 1]
         with open(path, encoding="utf-8") as file:
             config = json.load(file)
-        config["listeners"][0]["limits"] = {"header_count": 50}
+        change(config)
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(config, file)
+        done = run_sluice("reload", "--admin", process.admin_address)
+        self.assertEqual(0, done.returncode, done.stderr)
+        return done.stdout
+
+    def test_a_reload_does_not_forget_them(self):
+        process = self.serve()
         self.dns.silent = True
         with process.connect() as client:
             self.assertEqual(200, client.ask().status)
-            with open(path, "w", encoding="utf-8") as file:
-                json.dump(config, file)
-            done = run_sluice("reload", "--admin", process.admin_address)
-            self.assertEqual(0, done.returncode, done.stderr)
-            self.assertNotIn("endpoints", done.stdout)
+            said = self.reload(
+                process, lambda config: config["listeners"][0].update(limits={"header_count": 50}))
+            self.assertNotIn("endpoints", said)
             self.assertEqual(200, client.ask().status)
         self.wait_endpoints(process, "127.0.0.1")
+
+    def test_nor_does_one_that_looks_them_up_otherwise(self):
+        process = self.serve()
+        self.dns.silent = True
+        for number, change in enumerate(({"tries": 2}, {"name": f"other.test:{self.port}"}), 1):
+            with self.subTest(change), process.connect() as client:
+                said = self.reload(
+                    process, lambda config, to=change: config["clusters"][0]["dns"].update(to))
+                self.assertIn("clusters[app].dns", said)
+                for _ in range(4):
+                    self.assertEqual(200, client.ask().status)
+                process.wait_for("dns_failed", number)
+                self.assertEqual(200, client.ask().status)
+        self.dns.silent = False
+        self.dns.zone["other.test", "A"] = ["127.0.0.2"]
+        self.wait_endpoints(process, "127.0.0.2")
+
+    def test_from_given_ones_to_a_name(self):
+        process = self.start(self.config(self.one))
+        self.dns.silent = True
+
+        def look_up(config):
+            cluster, = config["clusters"]
+            del cluster["endpoints"]
+            cluster["dns"] = {"name": f"app.test:{self.port}", "servers": [self.dns.address],
+                              "min_refresh": "50ms", "timeout": "100ms", "tries": 1}
+
+        with process.connect() as client:
+            self.reload(process, look_up)
+            process.wait_for("dns_failed")
+            self.assertEqual(200, client.ask().status)
+        self.dns.zone["app.test", "A"] = ["127.0.0.2"]
+        self.dns.silent = False
+        self.wait_endpoints(process, "127.0.0.2")
+
+
+class HandOverTest(FailureTest):
+    """What is found out about upstreams while a new process does not get ready."""
+
+    def begin(self, process):
+        self.install_script("hang()")
+        process.signal(signal.SIGUSR2)
+        successor = process.wait_for("hand_over")["pid"]
+        self.assertEqual("handing_over", process.admin_json("/drain")["phase"])
+        return successor
+
+    def end(self, process, successor):
+        os.kill(successor, signal.SIGKILL)
+        process.wait_for("hand_over_failed")
+
+    def endpoints(self, process):
+        cluster, = process.admin_json("/clusters")["clusters"]
+        return {endpoint["address"]: endpoint["state"] for endpoint in cluster["endpoints"]}
+
+    def test_endpoints_that_were_found_are_used(self):
+        dns = DnsServer()
+        self.addCleanup(dns.close)
+        port = self.app.address.rpartition(":")[2]
+        other = self.origin(f"127.0.0.2:{port}")
+        dns.zone["app.test", "A"] = ["127.0.0.1"]
+        process = self.serve_here(clusters=[
+            {"name": "app", "dns": {"name": f"app.test:{port}", "servers": [dns.address],
+                                    "min_refresh": "20ms", "max_refresh": "20ms"}}])
+        successor = self.begin(process)
+        dns.zone["app.test", "A"] = ["127.0.0.2"]
+        asked = dns.queries
+        wait_until(lambda: dns.queries > asked + 8, "it has asked again")  # A and AAAA each time
+        self.assertEqual({self.app.address}, set(self.endpoints(process)))
+        self.end(process, successor)
+        wait_until(lambda: set(self.endpoints(process)) == {other.address}, "the endpoint is used")
+        self.check_recovery(process)
+
+    def test_what_turned_unhealthy_is_drained(self):
+        other = self.origin()
+        for origin in (self.app, other):
+            origin.on("/healthz", lambda x: x.reply(200))
+        check = {"path": "/healthz", "interval": "20ms", "unhealthy_interval": "20ms",
+                 "unhealthy_threshold": 1, "healthy_threshold": 1}
+        process = self.serve_here(clusters=[
+            {"name": "app", "endpoints": [self.app.address, other.address],
+             "health_check": check}])
+
+        def wait_state(origin, state):
+            wait_until(lambda: self.endpoints(process)[origin.address] == state, f"it is {state}")
+
+        successor = self.begin(process)
+        for origin in (self.app, other):
+            origin.on("/healthz", lambda x: x.reply(500))
+            wait_state(origin, "unhealthy")
+            if origin is self.app:
+                origin.on("/healthz", lambda x: x.reply(200))
+                wait_state(origin, "usable")
+        self.assertEqual([], process.events("part_drain"))
+        self.end(process, successor)
+        process.wait_for("part_drain", name=other.address)
+        self.assertEqual(1, len(process.events("part_drain")), "the other is well again")
 
 
 if __name__ == "__main__":

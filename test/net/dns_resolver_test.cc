@@ -21,7 +21,9 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 using testing::SizeIs;
+using testing::StartsWith;
 
 class DnsResolverTest : public ::testing::Test {
  protected:
@@ -80,9 +82,9 @@ TEST_F(DnsResolverTest, FollowsServices) {
   server.Set("two.test", 1, {DnsA(60, "10.0.0.3")});
   const auto answer = Ask("_http._tcp.app.test", DnsRecords::kSrv);
   ASSERT_TRUE(answer) << answer.error().message;
-  EXPECT_THAT(answer->targets, ElementsAre(DnsAnswer::Target{"10.0.0.1:8080", 5, 10},
-                                           DnsAnswer::Target{"10.0.0.2:8080", 5, 10},
-                                           DnsAnswer::Target{"10.0.0.3:8081", 0, 20}));
+  EXPECT_THAT(answer->targets, ElementsAre(DnsAnswer::Target{"10.0.0.1:8080", 5, 10, "one.test"},
+                                           DnsAnswer::Target{"10.0.0.2:8080", 5, 10, "one.test"},
+                                           DnsAnswer::Target{"10.0.0.3:8081", 0, 20, "two.test"}));
   EXPECT_EQ(answer->ttl, seconds(20));
 }
 
@@ -143,7 +145,7 @@ TEST_F(DnsResolverTest, TheSystemKnowsLocalhost) {
   EXPECT_THAT(Addresses(Ask("localhost", DnsRecords::kIpv4)), ElementsAre("127.0.0.1:80"));
 }
 
-TEST_F(DnsResolverTest, OneKindIsEnoughWhateverBecomesOfTheOther) {
+TEST_F(DnsResolverTest, OneKindIsAnAnswerWhichSaysWhatBecameOfTheOther) {
   for (const int code : {2, 3, -1}) {
     server.SetAnswer([=](std::string_view query, bool) {
       const bool ipv4 = query[query.size() - 3] == 1;
@@ -151,7 +153,17 @@ TEST_F(DnsResolverTest, OneKindIsEnoughWhateverBecomesOfTheOther) {
       return code < 0 ? std::string() : DnsReply(query, {}, code);
     });
     Open(milliseconds(200), 1);
-    EXPECT_THAT(Addresses(Ask("app.test")), ElementsAre("10.0.0.1:80")) << code;
+    const auto answer = Ask("app.test");
+    EXPECT_THAT(Addresses(answer), ElementsAre("10.0.0.1:80")) << code;
+    ASSERT_TRUE(answer);
+    if (code == 3) {
+      EXPECT_THAT(answer->unknown, IsEmpty()) << "it is known that there is none";
+      continue;
+    }
+    ASSERT_THAT(answer->unknown, SizeIs(1)) << code;
+    EXPECT_EQ(answer->unknown[0].host, "app.test");
+    EXPECT_TRUE(answer->unknown[0].ipv6);
+    EXPECT_THAT(answer->unknown[0].reason, StartsWith("app.test: the name server ")) << code;
   }
 }
 
@@ -203,7 +215,7 @@ TEST_F(DnsResolverTest, AThousandServicesAreBoundedAndNoneIsLost) {
   server.Set("_http._tcp.test", 33, many);
   const auto answer = Ask("_http._tcp.test", DnsRecords::kSrv);
   ASSERT_TRUE(answer) << answer.error().message;
-  EXPECT_EQ(answer->incomplete, "");
+  EXPECT_THAT(answer->unknown, IsEmpty());
   EXPECT_EQ(answer->targets.size(), 256U);
 }
 
@@ -261,8 +273,10 @@ TEST_F(DnsResolverTest, SaysWhatIsMissingOfAService) {
   const auto answer = Ask("_http._tcp.test", DnsRecords::kSrv);
   EXPECT_THAT(Addresses(answer), ElementsAre("10.0.0.1:80"));
   ASSERT_TRUE(answer);
-  EXPECT_EQ(answer->incomplete,
-            "_http._tcp.test: two.test: the name server " + server.address() + " did not answer");
+  const std::string reason =
+      "_http._tcp.test: two.test: the name server " + server.address() + " did not answer";
+  EXPECT_THAT(answer->unknown, ElementsAre(DnsAnswer::Unknown{"two.test", false, reason},
+                                           DnsAnswer::Unknown{"two.test", true, reason}));
 }
 
 TEST_F(DnsResolverTest, AHostOfAServiceThatDoesNotExistIsNotMissing) {
@@ -274,7 +288,65 @@ TEST_F(DnsResolverTest, AHostOfAServiceThatDoesNotExistIsNotMissing) {
   const auto answer = Ask("_http._tcp.test", DnsRecords::kSrv);
   EXPECT_THAT(Addresses(answer), ElementsAre("10.0.0.1:80"));
   ASSERT_TRUE(answer);
-  EXPECT_EQ(answer->incomplete, "");
+  EXPECT_THAT(answer->unknown, IsEmpty());
+}
+
+// c-ares says of port 0 that there is no such service, which would be one unknown host for ever.
+TEST_F(DnsResolverTest, AServiceOnPortZeroIsLeftOut) {
+  server.Set("_http._tcp.test", 33,
+             {DnsSrv(60, 0, 1, 80, "one.test"), DnsSrv(60, 0, 1, 0, "two.test")});
+  server.Set("one.test", 1, {DnsA(60, "10.0.0.1")});
+  server.Set("two.test", 1, {DnsA(60, "10.0.0.2")});
+  const auto answer = Ask("_http._tcp.test", DnsRecords::kSrv);
+  EXPECT_THAT(Addresses(answer), ElementsAre("10.0.0.1:80"));
+  ASSERT_TRUE(answer);
+  EXPECT_THAT(answer->unknown, IsEmpty());
+}
+
+TEST_F(DnsResolverTest, OfOneAddressTheFirstPriorityAndTheLargestWeightCount) {
+  server.Set("_http._tcp.test", 33,
+             {DnsSrv(60, 20, 1, 80, "one.test"), DnsSrv(60, 10, 2, 80, "two.test"),
+              DnsSrv(60, 10, 9, 80, "three.test")});
+  for (const std::string host : {"one.test", "two.test", "three.test"}) {
+    server.Set(host, 1, {DnsA(60, "10.0.0.1")});
+  }
+  const auto answer = Ask("_http._tcp.test", DnsRecords::kSrv);
+  ASSERT_TRUE(answer) << answer.error().message;
+  EXPECT_THAT(answer->targets, ElementsAre(DnsAnswer::Target{"10.0.0.1:80", 9, 10, "three.test"}));
+}
+
+TEST_F(DnsResolverTest, OfTooManyAddressesTheFirstPrioritiesAreTaken) {
+  const auto set = [&](const std::string& host, int net) {
+    std::vector<DnsRecord> many;
+    for (int i = 0; i < 800; ++i) {
+      many.push_back(
+          DnsA(60, "10." + std::to_string(net + i / 250) + ".0." + std::to_string(i % 250)));
+    }
+    server.Set(host, 1, many);
+  };
+  server.Set("_http._tcp.test", 33,
+             {DnsSrv(60, 2, 1, 80, "low.test"), DnsSrv(60, 1, 1, 80, "high.test")});
+  set("low.test", 10);
+  set("high.test", 20);
+  const auto answer = Ask("_http._tcp.test", DnsRecords::kSrv);
+  ASSERT_TRUE(answer) << answer.error().message;
+  EXPECT_THAT(answer->targets, SizeIs(1024));
+  EXPECT_EQ(std::count_if(answer->targets.begin(), answer->targets.end(),
+                          [](const auto& target) { return target.priority == 1; }),
+            800);
+}
+
+TEST_F(DnsResolverTest, AnyTtlIsOne) {
+  const std::vector<std::pair<uint32_t, uint32_t>> all = {
+      {0, 0}, {INT32_MAX, INT32_MAX}, {0x80000000U, 0}, {UINT32_MAX, 0}};
+  for (const auto& [received, ttl] : all) {
+    server.Set("app.test", 1, {DnsA(received, "10.0.0.1")});
+    server.Set("_http._tcp.test", 33, {DnsSrv(received, 0, 1, 80, "app.test")});
+    for (const auto& answer : {Ask("app.test"), Ask("_http._tcp.test", DnsRecords::kSrv)}) {
+      ASSERT_TRUE(answer) << answer.error().message;
+      EXPECT_EQ(answer->ttl, seconds(ttl)) << received;
+    }
+  }
 }
 
 // ---- the parser
@@ -363,6 +435,15 @@ TEST(SrvReply, OfTooManyTheFirstPrioritiesAreTaken) {
   ASSERT_THAT(*records, SizeIs(kMaxSrvRecords));
   EXPECT_EQ(records->front().priority, 1);
   EXPECT_EQ(records->back().priority, kMaxSrvRecords);
+}
+
+TEST(SrvReply, PortZeroIsNoRecord) {
+  const auto records =
+      ParseSrvReply(AnswersOf(2, SrvRecordOf(DnsSrv(9, 1, 2, 0, "host.test")) +
+                                     SrvRecordOf(DnsSrv(9, 1, 2, 3, "host.test"))));
+  ASSERT_TRUE(records);
+  ASSERT_THAT(*records, SizeIs(1));
+  EXPECT_EQ(records->front().port, 3);
 }
 
 TEST(SrvReply, NoServiceIsNoRecord) {

@@ -38,10 +38,10 @@ class DnsDiscoveryTest : public ::testing::Test {
     resolver = std::make_unique<FakeResolver>(*loop);
     resolver->answer = every_answer;
     discovery = std::make_unique<DnsDiscovery>(
-        "app", config, std::vector<EndpointConfig>{},
+        "app", config, known,
         DnsDiscovery::Surroundings{*loop, *resolver, shard,
-                                   [this](const std::vector<EndpointConfig>& endpoints) {
-                                     found.push_back(endpoints);
+                                   [this] {
+                                     found.push_back(discovery->endpoints());
                                      if (on_found) on_found();
                                    },
                                    [this] { ++answers; }});
@@ -60,6 +60,7 @@ class DnsDiscoveryTest : public ::testing::Test {
   }
 
   DnsConfig config;
+  DnsDiscovery::Known known;
   Metrics metrics;
   MetricShard& shard = metrics.AddShard();
   std::unique_ptr<SimLoop> loop;
@@ -113,6 +114,29 @@ TEST_F(DnsDiscoveryTest, TheTtlHasBounds) {
   EXPECT_LE(Gap(0), milliseconds(60'010));
 }
 
+TEST_F(DnsDiscoveryTest, ChanceDoesNotGoBelowTheLeastTime) {
+  config.jitter_percent = 90;
+  config.min_refresh = seconds(10);
+  for (const Duration ttl : {seconds(0), seconds(12)}) {
+    AnswerFromNowOn(Answer({"1.1.1.1:80"}, ttl));
+    for (uint64_t seed = 1; seed <= 20; ++seed) {
+      Start(seed);
+      loop->RunFor(seconds(13));
+      ASSERT_GE(resolver->asked.size(), 2u);
+      EXPECT_GE(Gap(0), seconds(10));
+    }
+  }
+}
+
+TEST_F(DnsDiscoveryTest, TheLongestTtlIsNoProblem) {
+  config.max_refresh = Duration::max() / 2;
+  config.jitter_percent = 90;
+  AnswerFromNowOn(Answer({"1.1.1.1:80"}, seconds(INT32_MAX)));
+  Start();
+  loop->RunFor(seconds(3600));
+  EXPECT_THAT(resolver->asked, SizeIs(1));
+}
+
 TEST_F(DnsDiscoveryTest, TellsOnlyWhatIsNew) {
   config.jitter_percent = 0;
   AnswerFromNowOn(Answer({"1.1.1.1:80", "2.2.2.2:80"}, seconds(1)));
@@ -146,42 +170,111 @@ TEST_F(DnsDiscoveryTest, TheLastGoodAnswerStaysAndItIsAskedMoreAndMoreSeldom) {
   EXPECT_THAT(found, SizeIs(1)) << "nothing is new";
 }
 
-TEST_F(DnsDiscoveryTest, APartOfAnAnswerTakesNothingAway) {
+// Of a service with two hosts the first is asked for in vain.
+DnsAnswer WithoutOne(const std::vector<std::string>& addresses_of_two) {
+  DnsAnswer answer = Answer(addresses_of_two, seconds(1));
+  for (DnsAnswer::Target& target : answer.targets) target.host = "two.test";
+  answer.unknown = {{"one.test", false, "app.test: one.test: no answer"},
+                    {"one.test", true, "app.test: one.test: no answer"}};
+  return answer;
+}
+
+TEST_F(DnsDiscoveryTest, APartOfAnAnswerTakesNothingAwayThatMayBeThere) {
   config.jitter_percent = 0;
-  AnswerFromNowOn(Answer({"1.1.1.1:80", "2.2.2.2:80"}, seconds(1)));
+  DnsAnswer whole = Answer({"1.1.1.1:80", "2.2.2.2:80", "[2001:db8::1]:80"}, seconds(1));
+  whole.targets[0].host = whole.targets[2].host = "one.test";
+  whole.targets[1].host = "two.test";
+  AnswerFromNowOn(whole);
   Start();
   loop->RunFor(milliseconds(100));
-  DnsAnswer part = Answer({"1.1.1.1:80"}, seconds(1));
-  part.incomplete = "app.test: two.test: the name server did not answer";
-  AnswerFromNowOn(part);
+  AnswerFromNowOn(WithoutOne({"2.2.2.2:80"}));
   loop->RunFor(seconds(10));
   EXPECT_THAT(found, SizeIs(1)) << "an endpoint would be drained that may be there";
-  EXPECT_EQ(discovery->error(), part.incomplete);
-  AnswerFromNowOn(Answer({"1.1.1.1:80"}, seconds(1)));
+  EXPECT_EQ(discovery->error(), "app.test: one.test: no answer");
+  AnswerFromNowOn(WithoutOne({"3.3.3.3:80"}));
   loop->RunFor(seconds(20));
-  ASSERT_THAT(found, SizeIs(2)) << "now it is known to be gone";
-  EXPECT_THAT(Addresses(), ElementsAre("1.1.1.1:80"));
+  ASSERT_THAT(found, SizeIs(2)) << "what is known is used";
+  EXPECT_THAT(Addresses(), ElementsAre("1.1.1.1:80", "3.3.3.3:80", "[2001:db8::1]:80"));
+  EXPECT_EQ(discovery->error(), "app.test: one.test: no answer");
+  AnswerFromNowOn(Answer({"3.3.3.3:80"}, seconds(1)));
+  loop->RunFor(seconds(30));
+  ASSERT_THAT(found, SizeIs(3)) << "now it is known to be gone";
+  EXPECT_THAT(Addresses(), ElementsAre("3.3.3.3:80"));
   EXPECT_EQ(discovery->error(), "");
 }
 
 TEST_F(DnsDiscoveryTest, APartIsBetterThanNothing) {
   config.jitter_percent = 0;
-  DnsAnswer part = Answer({"1.1.1.1:80"}, seconds(300));
-  part.incomplete = "app.test: two.test: the name server did not answer";
-  AnswerFromNowOn(part);
+  AnswerFromNowOn(WithoutOne({"1.1.1.1:80"}));
   Start();
   loop->RunFor(milliseconds(10));
   ASSERT_THAT(found, SizeIs(1));
   EXPECT_THAT(Addresses(), ElementsAre("1.1.1.1:80"));
-  EXPECT_EQ(discovery->error(), part.incomplete);
+  EXPECT_EQ(discovery->error(), "app.test: one.test: no answer");
   loop->RunFor(seconds(2));
   EXPECT_GE(resolver->asked.size(), 2U) << "the rest is asked for soon";
 }
 
+// Of a name with addresses of both kinds those of IPv6 are asked for in vain.
+DnsAnswer WithoutIpv6() {
+  DnsAnswer answer = Answer({"1.1.1.1:80"}, seconds(1));
+  answer.unknown = {{"", true, "app.test: no answer"}};
+  return answer;
+}
+
+TEST_F(DnsDiscoveryTest, AKindOfAddressesThatCannotBeAskedForStays) {
+  config.jitter_percent = 0;
+  AnswerFromNowOn(Answer({"1.1.1.1:80", "2.2.2.2:80", "[2001:db8::1]:80"}, seconds(1)));
+  Start();
+  loop->RunFor(milliseconds(100));
+  AnswerFromNowOn(WithoutIpv6());
+  loop->RunFor(seconds(2));
+  ASSERT_THAT(found, SizeIs(2));
+  EXPECT_THAT(Addresses(), ElementsAre("1.1.1.1:80", "[2001:db8::1]:80"));
+  EXPECT_EQ(discovery->error(), "app.test: no answer");
+}
+
+TEST_F(DnsDiscoveryTest, AKindOfAddressesThatNeverWasDoesNoHarm) {
+  config.jitter_percent = 0;
+  AnswerFromNowOn(WithoutIpv6());
+  Start();
+  loop->RunFor(milliseconds(100));
+  EXPECT_EQ(discovery->error(), "");
+  AnswerFromNowOn(Answer({"1.1.1.1:80", "[2001:db8::1]:80"}, seconds(1)));
+  loop->RunFor(seconds(2));
+  AnswerFromNowOn(Answer({"1.1.1.1:80"}, seconds(1)));
+  loop->RunFor(seconds(2));
+  EXPECT_THAT(Addresses(), ElementsAre("1.1.1.1:80")) << "there are none: that is an answer";
+  AnswerFromNowOn(WithoutIpv6());
+  loop->RunFor(seconds(2));
+  EXPECT_EQ(discovery->error(), "") << "and then there is nothing to be kept";
+}
+
+TEST_F(DnsDiscoveryTest, WhatTheClusterHasStaysUntilThereIsAnAnswer) {
+  known.endpoints = {{.address = "9.9.9.9:80"}};
+  AnswerFromNowOn(Fail("the name server did not answer"));
+  Start();
+  loop->RunFor(seconds(10));
+  EXPECT_THAT(found, IsEmpty());
+  EXPECT_EQ(discovery->endpoints(), known.endpoints);
+  AnswerFromNowOn(WithoutOne({"1.1.1.1:80"}));
+  loop->RunFor(seconds(20));
+  EXPECT_THAT(Addresses(), ElementsAre("1.1.1.1:80")) << "the others are not of this name";
+}
+
+TEST_F(DnsDiscoveryTest, WhatWasFoundByTheSameQuestionIsAsGoodAsAnAnswer) {
+  known.targets = Answer({"8.8.8.8:80", "9.9.9.9:80"}).targets;
+  known.targets[0].host = "one.test";
+  known.targets[1].host = "two.test";
+  known.endpoints = EndpointsOf(known.targets);
+  AnswerFromNowOn(WithoutOne({"1.1.1.1:80"}));
+  Start();
+  loop->RunFor(milliseconds(10));
+  EXPECT_THAT(Addresses(), ElementsAre("1.1.1.1:80", "8.8.8.8:80"));
+}
+
 TEST_F(DnsDiscoveryTest, APartMayBeTheEndOfItToo) {
-  DnsAnswer part = Answer({"1.1.1.1:80"});
-  part.incomplete = "something is missing";
-  AnswerFromNowOn(part);
+  AnswerFromNowOn(WithoutOne({"1.1.1.1:80"}));
   Start();
   on_found = [this] { discovery.reset(); };
   loop->RunFor(seconds(60));
@@ -211,7 +304,7 @@ TEST_F(DnsDiscoveryTest, PrioritiesBecomeDense) {
   DnsAnswer answer;
   answer.targets = {{"a:1", 10, 20}, {"b:1", 10, 5}, {"c:1", 10, 20}, {"d:1", 10, 65'535}};
   std::vector<uint32_t> priorities;
-  for (const EndpointConfig& endpoint : EndpointsOf(answer)) {
+  for (const EndpointConfig& endpoint : EndpointsOf(answer.targets)) {
     priorities.push_back(endpoint.priority);
   }
   EXPECT_THAT(priorities, ElementsAre(1, 0, 1, 2));
@@ -222,7 +315,8 @@ TEST_F(DnsDiscoveryTest, AWeightOfZeroIsVeryLittle) {
     DnsAnswer answer;
     for (const uint32_t weight : given) answer.targets.push_back({"a", weight, 0});
     std::vector<uint32_t> made;
-    for (const EndpointConfig& endpoint : EndpointsOf(answer)) made.push_back(endpoint.weight);
+    for (const EndpointConfig& endpoint : EndpointsOf(answer.targets))
+      made.push_back(endpoint.weight);
     return made;
   };
   EXPECT_THAT(weights({1, 3}), ElementsAre(1, 3));
