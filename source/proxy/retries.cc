@@ -73,21 +73,22 @@ std::optional<Duration> Retries::Next(const Attempt& attempt, Random& random) {
     return Duration::zero();
   }
   if (retries_ == policy_->config().attempts) return std::nullopt;
-  const Duration wait = WaitBefore(retries_ + 1, attempt, random);
+  const Duration wait = WaitBefore(failures_ + 1, attempt, random);
   if (wait >= attempt.time_left) return std::nullopt;
   if (!in_budget_ && !cluster_->TryRetry()) return std::nullopt;
   in_budget_ = true;
   ++retries_;
+  if (attempt.cause != RetryCause::kLost) ++failures_;
   cluster_->CountRetry(attempt.cause);
   return wait;
 }
 
-Duration Retries::WaitBefore(uint32_t number, const Attempt& attempt, Random& random) const {
+Duration Retries::WaitBefore(uint32_t failure, const Attempt& attempt, Random& random) const {
   const bool elsewhere = cluster_->HasOther({.not_these = tried_, .reach = reach_});
   // An idle connection dies without its endpoint having to be ill.
-  const bool at_once = number == 1 && (elsewhere || attempt.cause == RetryCause::kLost) &&
+  const bool at_once = failure == 1 && (elsewhere || attempt.cause == RetryCause::kLost) &&
                        attempt.cause <= RetryCause::kRefused;
-  const Duration wait = at_once ? Duration::zero() : policy_->Wait(number, random);
+  const Duration wait = at_once ? Duration::zero() : policy_->Wait(failure, random);
   // RFC 9110 10.2.3: what one endpoint asks for is nothing to the others.
   return elsewhere ? wait : std::max(wait, attempt.retry_after);
 }
@@ -101,7 +102,7 @@ bool Retries::IsFree(RetryCause cause) const {
 void Retries::End() {
   if (std::exchange(in_budget_, false)) cluster_->EndRetry();
   tried_.clear();
-  retries_ = 0;
+  retries_ = failures_ = 0;
   reach_ = PickReach::kLevel;
   idempotent_ = grpc_ = refused_ = false;
 }

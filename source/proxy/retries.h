@@ -46,12 +46,13 @@ class Retries {
  private:
   bool Allows(const Attempt& attempt) const;
   bool IsFree(RetryCause cause) const;
-  Duration WaitBefore(uint32_t number, const Attempt& attempt, Random& random) const;
+  Duration WaitBefore(uint32_t failure, const Attempt& attempt, Random& random) const;
 
   const RetryPolicy* policy_ = nullptr;
   Cluster* cluster_ = nullptr;
   std::vector<const EndpointPool*> tried_;
   uint32_t retries_ = 0;
+  uint32_t failures_ = 0;  // that led to them; a connection that was lost is none
   PickReach reach_ = PickReach::kLevel;
   bool idempotent_ = false;
   bool grpc_ = false;

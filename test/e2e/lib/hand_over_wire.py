@@ -71,7 +71,8 @@ class Channel:
         data = frame(kind, payload, len(fds))
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
         sent = self.socket.sendmsg([data], rights)
-        self.socket.sendall(data[sent:])
+        if sent < len(data):  # the other side may leave as soon as it has all of it
+            self.socket.sendall(data[sent:])
 
     def receive(self):
         """The next frame: (kind, payload, descriptors)."""
