@@ -212,6 +212,7 @@ TEST_F(DnsResolverTest, AThousandServicesAreBoundedAndNoneIsLost) {
     server.Set("h" + std::to_string(i) + ".test", 1,
                {DnsA(60, "10.1." + std::to_string(i / 250) + "." + std::to_string(i % 250))});
   }
+  server.CloseAfterAnswers();
   server.Set("_http._tcp.test", 33, many);
   const auto answer = Ask("_http._tcp.test", DnsRecords::kSrv);
   ASSERT_TRUE(answer) << answer.error().message;

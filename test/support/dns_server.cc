@@ -158,35 +158,53 @@ std::string DnsServer::AnswerOfZone(std::string_view query, bool tcp) const {
   return DnsReply(query, {}, 3);
 }
 
-void DnsServer::ServeTcp() {
-  const int fd = accept4(tcp_, nullptr, nullptr, SOCK_CLOEXEC);
+void DnsServer::ServeUdp() {
   std::array<char, 4096> buffer{};
-  const ssize_t got = recv(fd, buffer.data(), buffer.size(), 0);
-  if (got > 2) {
-    const std::string reply =
-        AnswerTo({buffer.data() + 2, static_cast<size_t>(got) - 2}, /*tcp=*/true);
+  sockaddr_in peer{};
+  socklen_t length = sizeof(peer);
+  auto* const generic = reinterpret_cast<sockaddr*>(&peer);
+  const ssize_t got = recvfrom(udp_, buffer.data(), buffer.size(), 0, generic, &length);
+  if (got < static_cast<ssize_t>(kHeader)) return;
+  const std::string reply = AnswerTo({buffer.data(), static_cast<size_t>(got)}, /*tcp=*/false);
+  if (!reply.empty()) sendto(udp_, reply.data(), reply.size(), 0, generic, length);
+}
+
+// Whatever whole queries have come (RFC 1035 4.2.2). False when the peer has gone.
+bool DnsServer::ServeTcp(TcpPeer& peer) {
+  std::array<char, 4096> buffer{};
+  const ssize_t got = recv(peer.fd, buffer.data(), buffer.size(), 0);
+  if (got <= 0) return false;
+  peer.received.append(buffer.data(), static_cast<size_t>(got));
+  while (peer.received.size() > 2) {
+    const auto size = static_cast<size_t>(static_cast<unsigned char>(peer.received[0]) << 8 |
+                                          static_cast<unsigned char>(peer.received[1]));
+    if (peer.received.size() < 2 + size) break;
+    const std::string reply = AnswerTo(peer.received.substr(2, size), /*tcp=*/true);
+    peer.received.erase(0, 2 + size);
     const std::string framed = U16(static_cast<unsigned>(reply.size())) + reply;
-    if (!reply.empty()) send(fd, framed.data(), framed.size(), MSG_NOSIGNAL);
+    if (!reply.empty()) send(peer.fd, framed.data(), framed.size(), MSG_NOSIGNAL);
+    if (closes_) return false;
   }
-  close(fd);
+  return true;
 }
 
 void DnsServer::Run() {
+  std::vector<TcpPeer> peers;
   while (!stop_) {
-    std::array<pollfd, 2> ready = {pollfd{udp_, POLLIN, 0}, pollfd{tcp_, POLLIN, 0}};
+    std::vector<pollfd> ready = {{udp_, POLLIN, 0}, {tcp_, POLLIN, 0}};
+    for (const TcpPeer& peer : peers) ready.push_back({peer.fd, POLLIN, 0});
     if (poll(ready.data(), ready.size(), 20) <= 0) continue;
-    if ((ready[1].revents & POLLIN) != 0) ServeTcp();
-    if ((ready[0].revents & POLLIN) == 0) continue;
-    std::array<char, 4096> buffer{};
-    sockaddr_in peer{};
-    socklen_t length = sizeof(peer);
-    auto* const generic = reinterpret_cast<sockaddr*>(&peer);
-    const ssize_t got = recvfrom(udp_, buffer.data(), buffer.size(), 0, generic, &length);
-    if (got < static_cast<ssize_t>(kHeader)) continue;
-    const std::string reply = AnswerTo({buffer.data(), static_cast<size_t>(got)}, /*tcp=*/false);
-    if (reply.empty()) continue;
-    sendto(udp_, reply.data(), reply.size(), 0, generic, length);
+    if ((ready[0].revents & POLLIN) != 0) ServeUdp();
+    for (size_t i = peers.size(); i-- > 0;) {
+      if (ready[2 + i].revents == 0 || ServeTcp(peers[i])) continue;
+      close(peers[i].fd);
+      peers.erase(peers.begin() + static_cast<ptrdiff_t>(i));
+    }
+    if ((ready[1].revents & POLLIN) != 0) {
+      peers.push_back({accept4(tcp_, nullptr, nullptr, SOCK_CLOEXEC), {}});
+    }
   }
+  for (const TcpPeer& peer : peers) close(peer.fd);
 }
 
 }  // namespace sluice

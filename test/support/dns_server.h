@@ -46,18 +46,27 @@ class DnsServer {
   using Answer = std::function<std::string(std::string_view query, bool tcp)>;
   void SetAnswer(Answer answer);
 
+  // A connection over TCP ends with its first answer, as it may (RFC 7766 6.2.4).
+  void CloseAfterAnswers() { closes_ = true; }
+
   int queries() const { return queries_; }
 
  private:
+  struct TcpPeer {
+    int fd;
+    std::string received;
+  };
   void Run();
   std::string AnswerTo(std::string_view query, bool tcp);
   std::string AnswerOfZone(std::string_view query, bool tcp) const;
-  void ServeTcp();
+  void ServeUdp();
+  bool ServeTcp(TcpPeer& peer);
 
   int udp_ = -1;
   int tcp_ = -1;
   uint16_t port_ = 0;
   std::atomic<bool> stop_ = false;
+  std::atomic<bool> closes_ = false;
   std::atomic<int> queries_ = 0;
   std::mutex mutex_;
   std::map<std::pair<std::string, uint16_t>, std::vector<DnsRecord>> zone_;
