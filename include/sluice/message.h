@@ -43,6 +43,7 @@ enum class HeaderId : uint8_t {
   kXForwardedHost,
   kXForwardedProto,
   kXRequestId,
+  kXSluiceDrain,  // of a response, or a health check's: "true", its upstream is about to go
 };
 
 // The id of `name` in any case.

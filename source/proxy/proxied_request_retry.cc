@@ -7,7 +7,6 @@
 #include "proxy/proxied_request.h"
 #include "proxy/proxy.h"
 #include "proxy/retry_after.h"
-#include "upstream/drain_header.h"
 
 namespace sluice {
 namespace {
@@ -117,9 +116,9 @@ void ProxiedRequest::GiveUpAttempt(bool ended) {
 // What the response says of its endpoint.
 void ProxiedRequest::Learn(ResponseHead& head, bool end_stream) {
   const UpstreamDrainConfig& drain = cluster_->config().upstream_drain;
-  if (const HeaderField* const field = head.headers.Find(kDrainHeader)) {
+  if (const HeaderField* const field = head.headers.Find(HeaderId::kXSluiceDrain)) {
     if (drain.header && EqualsIgnoreCase(field->value, "true")) lease_.ReportDrain();
-    head.headers.Remove(kDrainHeader);
+    head.headers.Remove(HeaderId::kXSluiceDrain);
   }
   const bool unavailable = grpc_ && end_stream &&
                            GrpcStatusIn(head.headers) == static_cast<int>(GrpcStatus::kUnavailable);

@@ -73,7 +73,8 @@ constexpr KnownHeader kSize12[] = {{"content-type", HeaderId::kContentType},
                                    {"x-request-id", HeaderId::kXRequestId}};
 constexpr KnownHeader kSize13[] = {{"authorization", HeaderId::kAuthorization}};
 constexpr KnownHeader kSize14[] = {{"content-length", HeaderId::kContentLength},
-                                   {"http2-settings", HeaderId::kHttp2Settings}};
+                                   {"http2-settings", HeaderId::kHttp2Settings},
+                                   {"x-sluice-drain", HeaderId::kXSluiceDrain}};
 constexpr KnownHeader kSize15[] = {{"x-forwarded-for", HeaderId::kXForwardedFor}};
 constexpr KnownHeader kSize16[] = {{"x-forwarded-host", HeaderId::kXForwardedHost},
                                    {"proxy-connection", HeaderId::kProxyConnection}};
@@ -109,6 +110,7 @@ constexpr std::string_view kLowerNames[] = {
     "x-forwarded-host",
     "x-forwarded-proto",
     "x-request-id",
+    "x-sluice-drain",
 };
 
 }  // namespace

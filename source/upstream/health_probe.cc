@@ -6,7 +6,6 @@
 
 #include "http/grpc.h"
 #include "http/h1_client_connection.h"
-#include "upstream/drain_header.h"
 #include "upstream/grpc_health.h"
 
 namespace sluice {
@@ -136,7 +135,7 @@ void HealthProbe::Ask(std::unique_ptr<Transport> transport) {
 void HealthProbe::OnResponseHead(ResponseHead& head, bool end_stream) {
   result_.status = head.status;
   if (config_.reads_drain_header) {
-    const HeaderField* const drain = head.headers.Find(kDrainHeader);
+    const HeaderField* const drain = head.headers.Find(HeaderId::kXSluiceDrain);
     result_.draining = drain != nullptr && EqualsIgnoreCase(drain->value, "true");
   }
   if (end_stream) Judge(GrpcStatusIn(head.headers));
