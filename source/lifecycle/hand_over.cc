@@ -210,10 +210,7 @@ void HandOver::OnTimer() {
     case State::kIdle:
       return;
     case State::kHandedOver:
-      if (channel_->queued_bytes() == 0) {  // or the new process hangs
-        SendCounters(hooks_.counters());
-        channel_->Send(Type(HandOverMessage::kCountersEnd), {});
-      }
+      TellCounters();
       timer_.Set(loop_.Now() + kCountersEvery);
       return;
     default:
@@ -237,6 +234,13 @@ void HandOver::OnChannelClosed(const std::string& why) {
 void HandOver::AwaitExit(const std::string& why) {
   failure_ = why;
   timer_.Set(loop_.Now() + kExitBound);
+}
+
+void HandOver::TellCounters() {
+  if (state_ != State::kStopped && state_ != State::kHandedOver) return;
+  if (channel_ == nullptr || channel_->queued_bytes() > 0) return;  // or the new process hangs
+  SendCounters(hooks_.counters());
+  channel_->Send(Type(HandOverMessage::kCountersEnd), {});
 }
 
 void HandOver::SayFarewell() {

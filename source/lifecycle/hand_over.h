@@ -79,6 +79,10 @@ class HandOver final : private FdChannel::Events {
   // away.
   void Accept(Fd connection);
 
+  // Somebody is about to be told what this process has counted. The new one is told before, if it
+  // accepts already: whoever asks it next must not find less.
+  void TellCounters();
+
   // The program is about to end: says what it has counted since.
   void SayFarewell();
 

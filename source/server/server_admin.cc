@@ -24,7 +24,11 @@ Result<void> Server::OpenAdmin() {
 AdminSources Server::MakeAdminSources() {
   AdminSources sources;
   sources.config_text = [this] { return DumpConfig(snapshot_->config); };
-  sources.metrics_text = [this](std::function<void(std::string)> reply) { reply(metrics_.Text()); };
+  sources.metrics_text = [this](std::function<void(std::string)> reply) {
+    std::string text = metrics_.Text();
+    succession_->TellCounters();  // which are no less than those
+    reply(std::move(text));
+  };
   sources.connections = [this](std::function<void(std::vector<ConnectionRecord>)> reply) {
     CollectConnections(std::move(reply));
   };

@@ -331,6 +331,10 @@ void Succession::Restart(HandOver::Done done) {
   hand_over_->Restart(std::move(program), std::move(done));
 }
 
+void Succession::TellCounters() {
+  if (hand_over_ != nullptr) hand_over_->TellCounters();
+}
+
 void Succession::SayFarewell() {
   if (hand_over_ != nullptr) hand_over_->SayFarewell();
 }

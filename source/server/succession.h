@@ -88,6 +88,8 @@ class Succession {
 
   // The last thing before the exit.
   void SayFarewell();
+  // Before somebody is told what this process has counted.
+  void TellCounters();
 
  private:
   class Mover;
