@@ -76,7 +76,7 @@ class CountersTest(RestartTest):
     def counters(process):
         """Samples of counters, and of what histograms count."""
         kinds, samples = {}, {}
-        for line in process.admin("/metrics").body.decode().splitlines():
+        for line in process.metrics().splitlines():
             if line.startswith("# TYPE "):
                 _, _, name, kind = line.split(" ")
                 kinds[name] = kind
