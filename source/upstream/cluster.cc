@@ -128,8 +128,7 @@ tl::expected<Cluster::Lease, ConnectFailure> Cluster::Pick(const PickRequest& re
     metrics_.overflows.Add();
     return tl::unexpected(ConnectFailure::kOverflow);
   }
-  const TimePoint now = loop_.Now();
-  if (waits_.on() && !waits_.Admits(now)) {
+  if (waits_.on() && !waits_.Admits(loop_.Now())) {
     metrics_.overloads.Add();
     return tl::unexpected(ConnectFailure::kOverload);
   }
@@ -138,7 +137,7 @@ tl::expected<Cluster::Lease, ConnectFailure> Cluster::Pick(const PickRequest& re
   Lease lease = Take(*endpoint);
   if (waits_.on()) {
     waits_.OnBegin();
-    lease.waits_since_ = now;
+    lease.waits_since_ = loop_.Now();
   }
   return lease;
 }
@@ -360,6 +359,7 @@ bool Cluster::OthersLackConnections(const EndpointPool& pool) const {
 
 // Each time another endpoint comes first.
 void Cluster::OnRoomForConnection() {
+  if (breaker_.pending == 0) return;
   for (const auto& endpoint : removed_) endpoint->pool->StartAttempts();
   const size_t count = endpoints_.size();
   if (count == 0) return;

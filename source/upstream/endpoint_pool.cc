@@ -251,7 +251,8 @@ void EndpointPool::SetIdle(Connection& connection) {
 // An idle connection must not keep the others from those that they need.
 bool EndpointPool::NeededElsewhere() const {
   if (breaker_ == nullptr || !breaker_->connections_full()) return false;
-  return breaker_->connections_beyond() || owner_->OthersLackConnections(*this);
+  return breaker_->connections_beyond() ||
+         (breaker_->pending > 0 && owner_->OthersLackConnections(*this));
 }
 
 // It takes no request any more. A shared one may live on for as long as its longest exchange, and

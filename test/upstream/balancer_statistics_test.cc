@@ -106,6 +106,20 @@ class HashingBalancer : public ::testing::TestWithParam<LoadBalancing> {
     for (int i = 0; i < keys; ++i) places.push_back(balancer->Pick(loads, Key(i), random).value());
     return places;
   }
+
+  static constexpr int kKeys = 20'000;
+  // How many keys of the others get another place when the last endpoint is removed.
+  int ForeignKeysThatMove(const std::vector<EndpointLoad>& loads) {
+    auto fewer = loads;
+    fewer.pop_back();
+    const auto before = Assign(loads, kKeys);
+    const auto after = Assign(fewer, kKeys);
+    int moved = 0;
+    for (size_t i = 0; i < before.size(); ++i) {
+      if (before[i] != fewer.size() && before[i] != after[i]) ++moved;
+    }
+    return moved;
+  }
 };
 
 TEST_P(HashingBalancer, SpreadsKeysByWeight) {
@@ -148,32 +162,12 @@ TEST_P(HashingBalancer, OnlyTheKeysOfAnUnusableEndpointMove) {
   for (const size_t other : {0u, 1u, 3u, 4u}) EXPECT_GT(moved[other], 50) << "to all the others";
 }
 
-TEST_P(HashingBalancer, FewKeysMoveWhenOneIsRemoved) {
-  const auto loads = Endpoints(std::vector<uint32_t>(10, 1));
-  auto fewer = loads;
-  fewer.pop_back();
-  const auto before = Assign(loads, 20'000);
-  const auto after = Assign(fewer, 20'000);
-  int moved = 0;
-  for (size_t i = 0; i < before.size(); ++i) {
-    if (before[i] != 9 && before[i] != after[i]) ++moved;
-  }
-  // A ring moves none but its own; Maglev's paper finds some percent.
-  EXPECT_LE(moved, GetParam() == LoadBalancing::kMaglev ? 20'000 * 5 / 100 : 0);
-}
-
 // What the others have must not depend on the largest weight, or on the sum of all.
-TEST_P(HashingBalancer, FewKeysMoveWhenTheHeaviestIsRemoved) {
-  const auto loads = Endpoints({1, 1, 1, 2, 9});
-  auto fewer = loads;
-  fewer.pop_back();
-  const auto before = Assign(loads, 20'000);
-  const auto after = Assign(fewer, 20'000);
-  int moved = 0;
-  for (size_t i = 0; i < before.size(); ++i) {
-    if (before[i] != 4 && before[i] != after[i]) ++moved;
-  }
-  EXPECT_LE(moved, GetParam() == LoadBalancing::kMaglev ? 20'000 * 5 / 100 : 0);
+TEST_P(HashingBalancer, FewKeysMoveWhenOneIsRemoved) {
+  // A ring moves none but its own; Maglev's paper finds some percent.
+  const int most = GetParam() == LoadBalancing::kMaglev ? kKeys * 5 / 100 : 0;
+  EXPECT_LE(ForeignKeysThatMove(Endpoints(std::vector<uint32_t>(10, 1))), most);
+  EXPECT_LE(ForeignKeysThatMove(Endpoints({1, 1, 1, 2, 9})), most) << "the heaviest";
 }
 
 TEST_P(HashingBalancer, FindsTheOnlyOneThatIsUsable) {
