@@ -158,7 +158,7 @@ class Upstream:
         if how == "quit":
             self.process.signal(signal.SIGQUIT)
         else:
-            for pid in reversed(tree(self.process.pid)):
+            for pid in tree(self.process.pid):  # the master first: it would replace its worker
                 os.kill(pid, signal.SIGKILL)
         self.process.wait(10)
         self.process.stop()
